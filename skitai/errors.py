@@ -1,0 +1,137 @@
+"""Every exception that Skitai raises on purpose.
+
+    SkitaiError
+    ├── ConfigurationError      a script or a setting is wrong; the text names the next step
+    ├── UnknownAlias            ``was.get("@nope/x")`` with no such alias (also a KeyError)
+    ├── ProtocolError           bytes on a connection broke a protocol's rules
+    │   ├── RemoteProtocolError     the peer is to blame; carries the status a server answers with
+    │   └── LocalProtocolError      our own side (an app, a caller) tried to send something invalid
+    ├── ConnectionFailed        the network failed; carries the 7xx code of the result
+    │   ├── NameNotFound, ConnectFailed, ConnectTimeout, ReadTimeout, WriteTimeout, PeerClosed, TlsFailed
+    ├── OperationTimeout        a wait ended before its result came
+    ├── RequestFailed           ``reraise()`` of a result whose status is not 3
+    └── ClientDisconnected      the client of a served request went away
+"""
+
+from __future__ import annotations
+
+
+class SkitaiError(Exception):
+    """Root of all errors that Skitai raises on purpose."""
+
+
+class ConfigurationError(SkitaiError):
+    """A script, a setting or a command line is wrong; the text says what to do."""
+
+
+class UnknownAlias(SkitaiError, KeyError):
+    """A call named a cluster that was never defined.
+
+    Args:
+        name: the alias without its leading ``@``.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"alias @{self.name} is not defined: call skitai.alias('@{self.name}', type, servers) before skitai.run()"
+
+
+class ProtocolError(SkitaiError):
+    """Bytes on a connection broke a protocol's rules."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent something that its protocol forbids.
+
+    Args:
+        message: what was wrong, in one sentence without the offending bytes.
+        status: the HTTP status a server answers with (RFC 9110 section 15).
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class LocalProtocolError(ProtocolError):
+    """Our own side was about to send something that the protocol forbids."""
+
+
+class ConnectionFailed(SkitaiError):
+    """The network failed between us and a peer.
+
+    Attributes:
+        code: the 7xx code that a result of ``was`` carries for it.
+    """
+
+    code = 700
+
+
+class NameNotFound(ConnectionFailed):
+    """A host name has no address."""
+
+    code = 704
+
+
+class ConnectFailed(ConnectionFailed):
+    """No address of the peer accepted a connection."""
+
+    code = 714
+
+
+class ConnectTimeout(ConnectFailed):
+    """Connecting, or its TLS handshake, took longer than allowed."""
+
+    code = 702
+
+
+class TlsFailed(ConnectionFailed):
+    """The TLS handshake failed; a certificate that does not verify is the usual cause."""
+
+    code = 715
+
+
+class ReadTimeout(ConnectionFailed):
+    """The peer sent nothing for longer than allowed."""
+
+    code = 702
+
+
+class WriteTimeout(ConnectionFailed):
+    """The peer took no bytes for longer than allowed."""
+
+    code = 702
+
+
+class PeerClosed(ConnectionFailed):
+    """The peer closed the connection before its answer was complete."""
+
+    code = 705
+
+
+class OperationTimeout(SkitaiError):
+    """A wait ended before its result came."""
+
+
+class RequestFailed(SkitaiError):
+    """Raised by ``reraise()`` when a request did not end with status 3.
+
+    Args:
+        code: the 7xx code.
+        reason: its text.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.reason}"
+
+
+class ClientDisconnected(SkitaiError, ConnectionError):
+    """The client of a served request went away, or took no bytes for longer than allowed."""
