@@ -1,0 +1,88 @@
+"""Header fields: their grammar (RFC 9110 section 5), and their names in a CGI environment (RFC 3875 section 4.1.18)."""
+
+from __future__ import annotations
+
+import re
+
+from skitai.errors import LocalProtocolError
+
+Fields = list[tuple[str, str]]
+
+TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+#: Field content: HTAB, SP, VCHAR and obs-text. No CR, LF or NUL can be in it.
+VALUE = r"[\t -~\x80-\xff]*+"
+
+is_token = re.compile(TOKEN).fullmatch
+is_field_value = re.compile(VALUE).fullmatch
+
+#: One field line at the start of a line. Each match holds exactly one CRLF, so a header section in which the number of
+#: matches equals the number of LF has nothing but valid lines: no obs-fold, no blank before the colon, no bare CR or LF.
+FIELD_LINE = re.compile(rf"^({TOKEN}):[ \t]*+({VALUE})\r\n", re.MULTILINE)
+
+# Names come from clients: past this many the cache takes no more, so that nobody can fill the memory with it.
+_MOST_NAMES = 4096
+_cgi_names: dict[str, str] = {}
+
+# An app reads these as something else than a header field: HTTP_PROXY is taken for a setting by HTTP clients.
+_NEVER_CGI = frozenset({"HTTP_PROXY"})
+_WITHOUT_PREFIX = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
+
+
+def parse_fields(text: str, start: int, most: int) -> Fields | None:
+    """Return the fields of ``text[start:]``, a header section without its blank line; ``None`` when one line is not valid.
+
+    Args:
+        text: bytes decoded as ISO 8859-1.
+        start: where the first field line begins; this must be the start of a line.
+        most: more lines than this are not looked at: the caller has refused them before.
+    """
+    fields = FIELD_LINE.findall(text, start)
+    if len(fields) != text.count("\n", start) or len(fields) > most:
+        return None
+    return fields
+
+
+def cgi_name(name: str) -> str:
+    """Return the name of a header field in a CGI environment, or ``""`` for a field that must not be in it.
+
+    A name with an underscore is left out: ``X_User`` and ``X-User`` would be the same variable, and the one that a
+    front proxy strips could come in as the other.
+    """
+    try:
+        return _cgi_names[name]
+    except KeyError:
+        pass
+    key = name.upper().replace("-", "_")
+    if key not in _WITHOUT_PREFIX:
+        key = "HTTP_" + key
+    if "_" in name or key in _NEVER_CGI:
+        key = ""
+    if len(_cgi_names) < _MOST_NAMES:
+        _cgi_names[name] = key
+    return key
+
+
+def check_field(name: str, value: str) -> None:
+    """Refuse a field that we would send.
+
+    Raises:
+        LocalProtocolError: the name is not a token, or the value holds CR, LF, NUL or another control character
+            (RFC 9110 section 5.5), which is how one response is made to look like two.
+    """
+    if not is_token(name):
+        raise LocalProtocolError(f"header field name is not a token: {name!r}")
+    if not is_field_value(value):
+        raise LocalProtocolError(f"value of header field {name} has a character that is not allowed")
+
+
+def tokens(value: str) -> list[str]:
+    """Return the elements of a comma separated list in lower case, empty ones left out (RFC 9110 section 5.6.1)."""
+    return [part for part in (each.strip(" \t").lower() for each in value.split(",")) if part]
+
+
+def find(fields: Fields, name: str, default: str | None = None) -> str | None:
+    """Return the value of the first field called ``name`` (given in lower case), else ``default``."""
+    for each, value in fields:
+        if each.lower() == name:
+            return value
+    return default
