@@ -1,0 +1,39 @@
+# One command per job. `make setup` first; every other target runs it when needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := .setup-stamp
+ARGS ?=
+
+.PHONY: setup demo test check bench clean
+
+setup: $(STAMP)
+
+# The stamp makes a second `make setup` immediate; a change of the dependencies makes it run again.
+$(STAMP): setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make setup: Python 3.11 or newer is needed: try make setup PYTHON=python3.11 (apt-get install python3.11 python3.11-venv)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { echo "make setup: no virtual environment could be made: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 \
+		|| { echo "make setup: $(VENV) has no pip: rm -r $(VENV); apt-get install python3-venv; make setup"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@command -v wrk >/dev/null || echo "make setup: make bench will need wrk: apt-get install wrk"
+	@touch $@
+
+demo: setup
+	$(BIN)/python examples/search_cluster/demo.py $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+bench: setup
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+clean:
+	rm -rf $(STAMP) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

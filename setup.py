@@ -1,0 +1,83 @@
+"""Package metadata. ``patches/`` stands beside ``skitai/`` and is installed inside it, as ``skitai.patches``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+
+
+def read_version() -> str:
+    """The version as ``skitai/constants.py`` states it, read without importing the package."""
+    text = (HERE / "skitai" / "constants.py").read_text(encoding="utf-8")
+    match = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
+    if match is None:
+        raise RuntimeError('skitai/constants.py has no line __version__ = "..."')
+    return match.group(1)
+
+
+def read_description() -> str:
+    """The README, which is the page of the package index."""
+    readme = HERE / "README.md"
+    return readme.read_text(encoding="utf-8") if readme.exists() else ""
+
+
+EXTRAS = {
+    "postgresql": ["psycopg2-binary>=2.9.9", "psycogreen>=1.0.2"],
+    "fast": ["brotli>=1.1", "zstandard>=0.23"],
+}
+TEST = [
+    "bottle>=0.13",
+    "coverage>=7.6",
+    "flask>=3.0",
+    # The foreign parser that our own is compared with, never imported by skitai itself.
+    "httptools>=0.6.4",
+    "hypothesis>=6.100",
+    "mypy>=1.11",
+    "pytest>=8.2",
+    "requests>=2.32",
+    "ruff>=0.6",
+    "trustme>=1.1",
+    "types-defusedxml",
+    "types-setuptools",
+]
+
+setup(
+    name="skitai",
+    version=read_version(),
+    description="A gevent application server whose apps call other services synchronously to read, concurrently to run",
+    long_description=read_description(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=[*find_packages(include=["skitai", "skitai.*"]), "skitai.patches"],
+    package_dir={"skitai": "skitai", "skitai.patches": "patches"},
+    package_data={"skitai": ["py.typed"]},
+    install_requires=[
+        # 25.9.1 is the first that patches queue.SimpleQueue, which the pools of urllib3 and others wait on.
+        "gevent>=25.9.1",
+        "defusedxml>=0.7.1",
+        "PyJWT>=2.9",
+    ],
+    extras_require={
+        **EXTRAS,
+        "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra}),
+        "test": [*TEST, *EXTRAS["fast"], *EXTRAS["postgresql"]],
+    },
+    entry_points={"console_scripts": ["skitai = skitai.__main__:main"]},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Environment :: Web Environment",
+        "Intended Audience :: Developers",
+        "License :: OSI Approved :: MIT License",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Internet :: WWW/HTTP :: WSGI :: Server",
+        "Typing :: Typed",
+    ],
+)

@@ -1,0 +1,2 @@
+"""Skitai, a Python application server."""
+from .constants import *  # noqa: F403
