@@ -1,0 +1,124 @@
+"""Who takes part in which case, and with which command.
+
+Every peer runs as its own documentation advises for one process on one core; none writes an access log. ``{port}`` is
+filled in at the start; every command runs in ``benchmarks/apps``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+APPS = HERE / "apps"
+ROOT = HERE.parent
+PEERS_ENV = ROOT / ".venv-bench"
+PEERS_BIN = PEERS_ENV / "bin"
+OUR_PYTHON = ROOT / ".venv" / "bin" / "python"
+US = "skitai"
+PYWSGI = "gevent.pywsgi (TCP_NODELAY set)"
+
+# Connections of the idle case; servers with a limit of connections or of idle time get room for them.
+IDLE = 10_000
+ROOM = str(IDLE + 2_000)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One server in one case."""
+
+    name: str
+    command: tuple[str, ...]
+    packages: tuple[str, ...]
+
+
+def ours(script: str, *arguments: str, name: str = US) -> Contender:
+    """Our server, from the project's own environment (or the running one when there is none)."""
+    python = str(OUR_PYTHON) if OUR_PYTHON.exists() else sys.executable
+    return Contender(name, (python, "-m", "skitai", script, "{port}", *arguments), ())
+
+
+def gunicorn(app: str, *options: str, name: str = "gunicorn -k gevent", client: str = "") -> Contender:
+    """Gunicorn with one gevent worker."""
+    command = (str(PEERS_BIN / "gunicorn"), "-k", "gevent", "-w", "1", "-b", "127.0.0.1:{port}")
+    packages = ("gunicorn", "gevent", *((client,) if client else ()))
+    return Contender(name, (*command, "--log-level", "warning", "--no-control-socket", *options, app), packages)
+
+
+def pywsgi(app: str) -> Contender:
+    """gevent's own WSGI server."""
+    command = (str(PEERS_BIN / "python"), "-m", "gevent.monkey", "serve_pywsgi.py", "{port}", app)
+    return Contender(PYWSGI, command, ("gevent",))
+
+
+def waitress(app: str, *options: str) -> Contender:
+    """Waitress; its limit of 100 connections is below what the load opens, so it is raised."""
+    command = (str(PEERS_BIN / "waitress-serve"), "--listen=127.0.0.1:{port}", f"--connection-limit={ROOM}")
+    return Contender("waitress", (*command, *options, app), ("waitress",))
+
+
+def granian(app: str, *options: str) -> Contender:
+    """Granian's WSGI mode with one worker and one thread for the app, its fastest setting on one core."""
+    command = (str(PEERS_BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}")
+    one = ("--workers", "1", "--blocking-threads", "1", "--log-level", "warning")
+    return Contender("granian (wsgi)", (*command, *one, *options, app), ("granian",))
+
+
+def uvicorn(app: str, *options: str, name: str = "uvicorn (raw ASGI)", client: str = "") -> Contender:
+    """Uvicorn on uvloop and httptools."""
+    command = (str(PEERS_BIN / "uvicorn"), "--host", "127.0.0.1", "--port", "{port}", "--loop", "uvloop")
+    quiet = ("--http", "httptools", "--lifespan", "off", "--no-access-log", "--log-level", "warning")
+    packages = ("uvicorn", "uvloop", "httptools", *((client,) if client else ()))
+    return Contender(name, (*command, *quiet, *options, app), packages)
+
+
+def bjoern(app: str) -> Contender:
+    """bjoern, a server in C on libev."""
+    return Contender("bjoern", (str(PEERS_BIN / "python"), "serve_bjoern.py", "{port}", app), ("bjoern",))
+
+
+def wsgi_servers(app: str) -> list[Contender]:
+    """Every WSGI peer with ``app``."""
+    return [gunicorn(app), pywsgi(app), waitress(app), granian(app), bjoern(app)]
+
+
+def contenders(case: str) -> list[Contender]:
+    """Those who take part in ``case``, we first."""
+    return CASES[case]
+
+
+CASES: dict[str, list[Contender]] = {
+    "hello": [ours("skitai_hello.py"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
+    "flask": [ours("skitai_flask.py"), *wsgi_servers("flask_hello:app")],
+    "fanout": [
+        ours("skitai_fanout.py"),
+        uvicorn("fanout_aiohttp:app", name="uvicorn + aiohttp", client="aiohttp"),
+        gunicorn(
+            "fanout_geventhttpclient:app", name="gunicorn gevent + geventhttpclient", client="geventhttpclient"
+        ),
+        gunicorn("fanout_requests:app", name="gunicorn gevent + requests", client="requests"),
+    ],
+    "log": [ours("skitai_hello.py"), ours("skitai_hello.py", "log", name="skitai, request log on")],
+    "idle": [
+        ours("skitai_hello.py", "idle"),
+        gunicorn("wsgi_hello:app", "--keep-alive", "600", "--worker-connections", ROOM),
+        pywsgi("wsgi_hello:app"),
+        waitress("wsgi_hello:app", "--channel-timeout=600", "--asyncore-use-poll"),
+        granian("wsgi_hello:app", "--backlog", ROOM, "--backpressure", ROOM),
+        uvicorn("asgi_hello:app", "--timeout-keep-alive", "600"),
+        bjoern("wsgi_hello:app"),
+    ],
+}
+
+
+def is_ours_runnable() -> bool:
+    """Whether the project has a server to run yet."""
+    return (ROOT / "skitai" / "__main__.py").exists()
+
+
+def environment(upstream_port: int) -> dict[str, str]:
+    """What the servers see of the environment: no proxy may stand between two loopback ports."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return {**kept, "PYTHONPATH": str(APPS), "PYTHONUNBUFFERED": "1", "UPSTREAM_PORT": str(upstream_port)}

@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""Measure this project's server beside its peers and write the table of ratios.
+
+    benchmarks/run.py [--case hello,flask,fanout,log,idle] [--seconds 5] [--rounds 3] [--peers bjoern] [--output FILE]
+
+Needs Linux, wrk, taskset and, for the peer bjoern, the headers of libev. Only loopback is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.contenders import APPS, CASES, PEERS_BIN, US, Contender, environment, is_ours_runnable, ours
+from harness.idle import IdleSample, measure_idle
+from harness.load import Sample, check_page, fetch, figure, measure, run_wrk
+from harness.peers_env import ensure_peers, versions
+from harness.process import BenchError, Process, free_port
+from harness.report import idle_table, merge, rate_table, section, versions_section
+
+RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+HELLO = b"Hello, world!"
+CALLS = 5
+PAGES = {"fanout": b"twenty\n" * CALLS}
+# Enough for the upstream's 20 ms not to be what limits the check of its capacity.
+UPSTREAM_CONNECTIONS = 2000
+CONNECTIONS = {"hello": 64, "flask": 64, "log": 64, "fanout": 128}
+# Seconds beyond the measurement after which a server is ended whatever happens: start, warm-up, 10,000 connects, stop.
+SPARE = 120
+
+
+class Bench:
+    """One run of some cases; collects the sections of the report."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.seconds: int = options.seconds
+        self.rounds: int = options.rounds
+        self.wanted: list[str] = options.peers
+        cores = sorted(os.sched_getaffinity(0))
+        self.server_core, self.load_core = cores[0], cores[-1]
+        self.folder = folder
+        self.notes: list[str] = []
+
+    def contenders(self, case: str) -> list[Contender]:
+        """Those of ``case`` that were asked for and can run; the others are noted."""
+        chosen = [one for one in CASES[case] if not self.wanted or any(word in one.name for word in self.wanted)]
+        return [one for one in chosen if self.can_run(one)]
+
+    def can_run(self, contender: Contender) -> bool:
+        """Whether the contender is installed; if not, the table says so."""
+        if contender.name.startswith(US):
+            possible = is_ours_runnable()
+        else:
+            possible = all(package in self.peer_versions for package in contender.packages)
+        if not possible:
+            self.note(f"{contender.name}: not installed here, not measured")
+        return possible
+
+    def note(self, text: str) -> None:
+        """Print a remark and keep it for the section at hand."""
+        print("   ", text, flush=True)
+        self.notes.append(text)
+
+    @contextmanager
+    def upstream(self) -> Iterator[tuple[Process, int]]:
+        """The 20 ms service, on the core of the load."""
+        port = free_port()
+        command = [str(PEERS_BIN / "python"), "upstream.py", str(port)]
+        seconds = (self.seconds + SPARE) * self.rounds * 4
+        log = self.folder / "upstream.log"
+        with Process(command, self.load_core, seconds, log, environment(port), APPS) as process:
+            process.wait_for_port(port)
+            yield process, port
+
+    @contextmanager
+    def server(self, contender: Contender, page: bytes, upstream_port: int = 0) -> Iterator[tuple[Process, int]]:
+        """One contender, started and seen to answer the right page."""
+        port = free_port()
+        command = [part.format(port=port) for part in contender.command]
+        log = self.folder / "server.log"
+        env = environment(upstream_port)
+        with Process(command, self.server_core, self.seconds + SPARE, log, env, APPS) as process:
+            process.wait_for_port(port)
+            check_page(port, page)
+            yield process, port
+
+    def sample(self, case: str, contender: Contender, upstream: tuple[Process, int] | None) -> Sample | None:
+        """One measurement, or None when it cannot be counted (the reason is noted)."""
+        page = PAGES.get(case, HELLO)
+        try:
+            with self.server(contender, page, upstream[1] if upstream else 0) as (process, port):
+                answered = int(fetch(upstream[1], "/count")) if upstream else 0
+                service = upstream[0] if upstream else None
+                sample = measure(process, port, self.load_core, CONNECTIONS[case], self.seconds, service)
+                if upstream:
+                    check_calls(sample, int(fetch(upstream[1], "/count")) - answered)
+                check_page(port, page)
+        except BenchError as error:
+            self.note(f"{contender.name}: not counted: {error}")
+            return None
+        print(f"    {contender.name}: {sample.rate:,.0f}/s, server core {sample.server_core:.0%}", flush=True)
+        return sample
+
+    def rate_section(self, case: str) -> str:
+        """A case that wrk measures."""
+        contenders = self.contenders(case)
+        results: dict[str, list[Sample | None]] = {one.name: [] for one in contenders}
+        with self.upstream() if case == "fanout" else no_upstream() as upstream:
+            if upstream:
+                self.note(self.capacity(upstream))
+            for number in range(self.rounds):
+                print(f"  {case}, round {number + 1} of {self.rounds}", flush=True)
+                for one in contenders:
+                    results[one.name].append(self.sample(case, one, upstream))
+        condition = f"{CONNECTIONS[case]} connections, {self.seconds} s each, rounds: {self.rounds}."
+        return section(case, condition, rate_table(case, results), self.notes)
+
+    def capacity(self, upstream: tuple[Process, int]) -> str:
+        """What the upstream can do alone, so that the reader sees it is not the limit."""
+        report = run_wrk(upstream[1], self.load_core, UPSTREAM_CONNECTIONS, 2, "/item")
+        rate = figure(r"Requests/sec:\s+([\d.]+)", report)
+        return (
+            f"the upstream alone, on one core together with wrk, answers {rate:,.0f} calls/s, enough for "
+            f"{rate / CALLS:,.0f} pages/s; waiting 20 ms allows {CONNECTIONS['fanout'] / 0.020:,.0f} pages/s at most"
+        )
+
+    def idle_section(self, case: str) -> str:
+        """The case of memory; once per contender, as memory is not noisy."""
+        results: dict[str, IdleSample] = {}
+        for one in self.contenders(case):
+            try:
+                with self.server(one, HELLO) as (process, port):
+                    results[one.name] = sample = measure_idle(process, port, HELLO)
+                print(f"    {one.name}: {sample.bytes_each:,.0f} bytes each, / {sample.median_ms:.2f} ms", flush=True)
+            except BenchError as error:
+                self.note(f"{one.name}: not counted: {error}")
+        condition = "10,000 connections, each made one request and then waits; `/` is asked 500 times over one more."
+        return section(case, condition, idle_table(results), self.notes)
+
+    def run(self, cases: Sequence[str]) -> dict[str, str]:
+        """Measure each case and return its section of the report."""
+        self.peer_versions = ensure_peers()
+        os.sched_setaffinity(0, {self.load_core})
+        sections = {}
+        for case in cases:
+            print(case, flush=True)
+            self.notes = []
+            sections[case] = self.idle_section(case) if case == "idle" else self.rate_section(case)
+        return sections
+
+
+@contextmanager
+def no_upstream() -> Iterator[None]:
+    """In place of an upstream, for pages that call none."""
+    yield None
+
+
+def check_calls(sample: Sample, answered: int) -> None:
+    """Raise BenchError when the pages of ``sample`` cannot all have made their calls."""
+    if answered < sample.requests * CALLS:
+        raise BenchError(f"{sample.requests} pages made only {answered} upstream calls")
+
+
+def words(text: str) -> list[str]:
+    """A comma-separated list."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line; ends the program with a message when it makes no sense."""
+    parser = argparse.ArgumentParser(description="Measure the server beside its peers.")
+    parser.add_argument("--case", type=words, default=list(CASES), help="cases, by comma: " + ", ".join(CASES))
+    parser.add_argument("--seconds", type=int, default=5, help="length of one measurement (1 to 60)")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each server (1 to 20)")
+    parser.add_argument("--peers", type=words, default=[], help="only servers whose name contains one of these words")
+    parser.add_argument("--output", default=str(RESULTS), help="file of the report; - prints it only")
+    options = parser.parse_args(arguments)
+    unknown = set(options.case) - set(CASES)
+    if unknown:
+        parser.error(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
+    if not (1 <= options.seconds <= 60 and 1 <= options.rounds <= 20):
+        parser.error("--seconds is 1 to 60, --rounds is 1 to 20")
+    return options
+
+
+def prepare() -> None:
+    """Tools there, files enough for 10,000 sockets, and a way out on SIGTERM that still ends the servers."""
+    for tool in ("wrk", "taskset", "timeout"):
+        if shutil.which(tool) is None:
+            sys.exit(f"{tool} is not installed; on Debian: apt-get install wrk util-linux coreutils")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the cases and write the report."""
+    options = parse(arguments)
+    prepare()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(options, Path(folder))
+        sections = bench.run(options.case)
+    everyone = [one for case in CASES.values() for one in case]
+    found = versions_section(versions(ours("").command[0]), bench.peer_versions, everyone)
+    report = merge(Path(options.output), sections, found)
+    if options.output == "-":
+        print(report)
+    else:
+        Path(options.output).write_text(report)
+        print(f"written: {options.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
