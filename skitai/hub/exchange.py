@@ -1,0 +1,258 @@
+"""One request with its response, whatever the protocol below it. Handlers see nothing else of a connection."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from skitai.errors import LocalProtocolError, RemoteProtocolError
+from skitai.wire.fields import Fields
+from skitai.wire.http1 import LAST_CHUNK, RequestHead, chunk
+from skitai.wire.response import BY_LENGTH, CHUNKED, NO_BODY, ResponseHead
+from skitai.wire.target import decode_path, split_target
+from skitai.wire.txn import Transaction
+
+if TYPE_CHECKING:
+    from skitai.hub.connection import Connection
+    from skitai.hub.http1 import Http1Session
+
+#: Bytes of a response that go out with its head in one send; above it the head goes first, to spare a large copy.
+MOST_JOINED = 64 * 1024
+
+
+class Exchange:
+    """A request and its response over HTTP/1.1.
+
+    Args:
+        session: to tell when the response is sent. connection: to send it by. head: of the request.
+
+    Attributes:
+        number: of the request in this process. body: the request body, a binary file object.
+        path: decoded, as bytes in ISO 8859-1; raw_path: as sent; query: as sent.
+        status: of the response, 0 before it began. bytes_in, bytes_out: of both bodies.
+        user: for the request log, set by whoever authenticated the request.
+    """
+
+    __slots__ = (
+        "_began", "_context", "_left", "_response", "_transaction", "body", "bytes_in", "bytes_out", "connection", "finished_at",
+        "head", "is_finished", "is_started", "method", "most_body_bytes", "number", "path", "query", "raw_path", "refusal",
+        "route", "session", "started_at", "status", "target", "token", "user", "was",
+    )  # fmt: skip
+
+    def __init__(self, session: Http1Session, connection: Connection, head: RequestHead) -> None:
+        self.session = session
+        self.connection = connection
+        self.head = head
+        self.method = head.method
+        self.target = target = head.target
+        if target[0] == "/":
+            raw_path, _, self.query = target.partition("?")
+        else:
+            raw_path, self.query = split_target(target)
+        self.raw_path = raw_path
+        self.path = decode_path(raw_path) if "%" in raw_path else raw_path
+        self.number = connection.server.next_request_number()
+        self.status = 0
+        self.bytes_in = self.bytes_out = 0
+        self.most_body_bytes = 0
+        self.is_started = self.is_finished = False
+        self.refusal: RemoteProtocolError | None = None
+        self.body: BinaryIO | None = None
+        self.route: Any = None
+        self.was: Any = None
+        self.user: str | None = None
+        self.token: str | None = None
+        self._transaction: Transaction | None = None
+        self._response: ResponseHead | None = None
+        self._left: int | None = None
+        self._began = time.perf_counter()
+        self.started_at = 0.0
+        self.finished_at = 0.0
+
+    # The request
+
+    @property
+    def version(self) -> str:
+        """``"1.1"`` or ``"1.0"``."""
+        return "1.1" if self.head.version == 11 else "1.0"
+
+    @property
+    def scheme(self) -> str:
+        """``"http"`` or ``"https"``."""
+        return self.connection.scheme
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """(address, port) of the client."""
+        return self.connection.peer
+
+    @property
+    def server_address(self) -> tuple[str, int]:
+        """(address, port) that the client connected to."""
+        return self.connection.server_address
+
+    @property
+    def connection_number(self) -> int:
+        """Number of the connection."""
+        return self.connection.number
+
+    @property
+    def fields(self) -> Fields:
+        """The header fields as sent, in order."""
+        return self.head.fields
+
+    @property
+    def input(self) -> BinaryIO:
+        """The request body as a binary file object; an empty one when there is none."""
+        if self.body is None:
+            self.body = io.BytesIO()
+        return self.body
+
+    @property
+    def transaction(self) -> Transaction:
+        """The transaction ids of the request, made on first use."""
+        if self._transaction is None:
+            environ = self.head.environ
+            self._transaction = Transaction.receive(
+                environ.get("HTTP_X_GTXN_ID"), environ.get("HTTP_X_LTXN_ID"), self.connection.number, self.number
+            )
+        return self._transaction
+
+    def header(self, name: str, default: str | None = None) -> str | None:
+        """Return the value of a header field, repeated ones joined; ``name`` in any case."""
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = "HTTP_" + key
+        return self.head.environ.get(key, default)
+
+    # The response
+
+    def respond(self, status: int, fields: Fields, body: bytes, reason: str | None = None) -> None:
+        """Send a whole response.
+
+        Raises:
+            LocalProtocolError: a header field is not valid; nothing was sent.
+            ClientDisconnected: the client is gone.
+        """
+        response = self._begin(status, reason, fields, len(body) if body or self.method != "HEAD" else None)
+        if response.framing == NO_BODY:
+            self.connection.send(response.data)
+        elif len(body) <= MOST_JOINED and response.length == len(body):
+            self.bytes_out = len(body)
+            self.connection.send(response.data + body)
+        else:
+            self.write(body)
+        self.finish()
+
+    def start(self, status: int, fields: Fields, reason: str | None = None, length: int | None = None) -> None:
+        """Begin a response; its head goes out with the first :meth:`write` or with :meth:`finish`.
+
+        Args:
+            length: bytes of the body when known; without it HTTP/1.1 gets chunks, HTTP/1.0 the end of the connection.
+        """
+        self._response = self._begin(status, reason, fields, length)
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body; the calling greenlet waits for a slow client.
+
+        Bytes past the Content-Length are dropped; for HEAD all are.
+        """
+        response = self._begun()
+        head = self._take_head()
+        if response.framing == NO_BODY:
+            data = b""
+        elif self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
+        self.bytes_out += len(data)
+        if response.framing == CHUNKED:
+            data = chunk(data)
+        if head or data:
+            self.connection.send(head + data if len(data) <= MOST_JOINED or not head else head)
+            if head and len(data) > MOST_JOINED:
+                self.connection.send(data)
+
+    def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
+        """Send ``count`` bytes of a regular file from ``offset`` as a part of the body, by sendfile(2) where it can be."""
+        response = self._begun()
+        if self._left is not None:
+            count = min(count, self._left)
+            head = self._take_head()
+            if head:
+                self.connection.send(head)
+            if self.connection.send_file(file.fileno(), offset, count):
+                self._left -= count
+                self.bytes_out += count
+                return
+        file.seek(offset)
+        while count and (part := file.read(min(count, MOST_JOINED))):
+            self.write(part)
+            count -= len(part)
+
+    def finish(self) -> None:
+        """End the response and let the connection go on. A body shorter than its Content-Length closes it."""
+        if self.is_finished:
+            return
+        response = self._begun()
+        head = self._take_head()
+        ending = LAST_CHUNK if response.framing == CHUNKED else b""
+        if head or ending:
+            self.connection.send(head + ending)
+        self.is_finished = True
+        is_whole = response.framing != BY_LENGTH or not self._left
+        self._log()
+        self.session.finished(self, response.keep_alive and is_whole)
+
+    def abort(self) -> None:
+        """Break the connection: the only way to say that a response that began cannot be completed."""
+        if not self.is_finished:
+            self.is_finished = True
+            self._log()
+        self.connection.abort()
+
+    def _begin(self, status: int, reason: str | None, fields: Fields, length: int | None) -> ResponseHead:
+        if self.is_started:
+            raise LocalProtocolError("the response has begun already")
+        server = self.connection.server
+        head = self.head
+        keep_alive = head.keep_alive and not server.is_stopping
+        if self.refusal is not None:
+            # The body broke the rules while the app read it, so what the app makes of it does not count.
+            status, reason, keep_alive = self.refusal.status, None, False
+        response = ResponseHead(status, reason, fields, length, head.method, head.version, keep_alive, server.common_fields)
+        self._response = response
+        self._left = response.length if response.framing == BY_LENGTH else None
+        self.status = status
+        self.is_started = True
+        self.started_at = time.perf_counter()
+        return response
+
+    def _begun(self) -> ResponseHead:
+        if self._response is None:
+            raise LocalProtocolError("the response has not begun: call start() first")
+        return self._response
+
+    def _take_head(self) -> bytes:
+        response = self._begun()
+        data, response.data = response.data, b""
+        return data
+
+    def _log(self) -> None:
+        self.finished_at = time.perf_counter()
+        log = self.connection.server.access_log
+        if log is not None:
+            log.record(self)
+
+    @property
+    def seconds_processing(self) -> float:
+        """From the request to the begin of its response."""
+        return max(0.0, (self.started_at or self.finished_at) - self._began)
+
+    @property
+    def seconds_sending(self) -> float:
+        """From the begin of the response to its end."""
+        return self.finished_at - self.started_at if self.started_at else 0.0
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.number} {self.method} {self.target} {self.status or 'open'}>"

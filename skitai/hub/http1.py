@@ -1,0 +1,308 @@
+"""The HTTP/1.1 session of a connection: one request at a time, pipelined ones answered in order (RFC 9112 section 9.3)."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from gevent import get_hub
+
+from skitai.errors import ClientDisconnected, RemoteProtocolError
+from skitai.hub.body import StreamedBody
+from skitai.hub.exchange import Exchange
+from skitai.hub.pages import error_response
+from skitai.net.timers import NEVER, TICK, sweep
+from skitai.wire.http1 import END, Data, RequestHead, RequestReader
+
+if TYPE_CHECKING:
+    from skitai.hub.connection import Connection
+
+#: Bytes of pipelined requests kept while one is answered; above it the connection is not read.
+MOST_PIPELINED = 64 * 1024
+#: Bytes of a body that an app left unread which are read and dropped to keep the connection; with more it is closed.
+MOST_DROPPED = 64 * 1024
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+# What the session waits for.
+_HEAD, _BODY, _APP, _DROPPING = range(4)
+
+
+class Http1Session:
+    """See the module. One object lives as long as its connection."""
+
+    __slots__ = ("_connection", "_dropped", "_exchange", "_limits", "_parts", "_reader", "_received", "_since", "_state", "_stream")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._limits = connection.server.limits
+        self._reader = RequestReader(self._limits)
+        self._state = _HEAD
+        self._exchange: Exchange | None = None
+        self._parts: list[bytes] | None = None  # a body that is read before its app is called
+        self._stream: StreamedBody | None = None  # a body that the app reads as it comes
+        self._received = 0
+        self._since = 0.0
+        self._dropped = 0
+        connection.deadline = sweep.now + TICK + self._limits.header_time
+
+    # From the connection
+
+    def receive(self, data: bytes) -> None:
+        """Bytes came."""
+        reader = self._reader
+        is_first = not reader.buffered
+        reader.feed(data)
+        state = self._state
+        if state == _HEAD:
+            self._next_request(is_first)
+        elif state == _APP and self._stream is None:
+            if reader.buffered > MOST_PIPELINED:
+                self._connection.pause()
+        else:
+            self._next_of_body()
+
+    def end_of_input(self) -> None:
+        """The client sends no more. It may still wait for an answer."""
+        self._reader.feed_eof()
+        if self._state == _HEAD:
+            if self._reader.is_between:
+                self._connection.abort()
+            else:
+                self._next_request()
+        elif self._state != _APP or self._stream is not None:
+            self._next_of_body()
+
+    def closed(self) -> None:
+        """The connection is gone: whoever waits for the body must not wait on."""
+        if self._stream is not None and not self._stream.has_ended:
+            self._stream.fail(ClientDisconnected("the client closed the connection inside a request body"))
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if self._state == _HEAD:
+            if self._reader.is_between:
+                self._connection.close()
+            else:
+                self._refuse(RemoteProtocolError("the header section took too long", 408))
+        elif self._state == _BODY or self._stream is not None:
+            self._body_failed(RemoteProtocolError("the request body took too long", 408))
+        else:
+            self._connection.abort()
+
+    # Requests
+
+    def _next_request(self, is_first: bool = False) -> None:
+        """Answer the next request that is complete. ``is_first``: its first bytes came just now."""
+        try:
+            head = self._reader.next()
+        except RemoteProtocolError as error:
+            self._refuse(error)
+            return
+        if head is None:
+            if self._connection.input_ended:
+                self._connection.abort()
+            elif is_first:
+                self._connection.deadline = sweep.now + TICK + self._limits.header_time
+            return
+        assert isinstance(head, RequestHead)
+        self._exchange = exchange = Exchange(self, self._connection, head)
+        if head.has_body:
+            self._begin_body(exchange, head)
+        else:
+            self._dispatch(exchange)
+
+    def _dispatch(self, exchange: Exchange) -> None:
+        self._state = _APP
+        self._connection.deadline = NEVER
+        self._connection.server.dispatch(exchange)
+
+    def _begin_body(self, exchange: Exchange, head: RequestHead) -> None:
+        most = self._connection.server.most_body_bytes(exchange)
+        if head.length is not None and head.length > most:
+            self._refuse(RemoteProtocolError(f"the request body is larger than {most} bytes", 413))
+            return
+        exchange.most_body_bytes = most
+        self._received = 0
+        self._since = sweep.now
+        if head.length is not None and head.length > self._limits.buffered_body:
+            self._stream_body(exchange)
+            return
+        if head.expects_continue and not self._reader.buffered and not self._connection.try_send(_CONTINUE):
+            self._connection.abort()
+            return
+        self._parts = []
+        self._state = _BODY
+        self._next_of_body()
+
+    def _stream_body(self, exchange: Exchange) -> None:
+        """Call the app now; it reads the body as it comes."""
+        self._stream = stream = StreamedBody(self._read_more)
+        for part in self._parts or ():
+            stream.put(part)
+        self._parts = None
+        exchange.body = io.BufferedReader(stream)
+        self._dispatch(exchange)
+        if self._stream is stream:  # still wanted: the app may have answered within dispatch()
+            self._set_body_deadline()
+            self._next_of_body()
+
+    def _read_more(self) -> None:
+        """The app waits for the body; runs in its greenlet."""
+        exchange = self._exchange
+        if exchange is not None and exchange.head.expects_continue and not exchange.is_started and self._received == 0:
+            exchange.head.expects_continue = False
+            self._connection.send(_CONTINUE)
+        self._since, self._received = sweep.now, 0
+        self._set_body_deadline()
+        self._connection.resume()
+        self._next_of_body()
+
+    def _next_of_body(self) -> None:
+        """Take what has come of a body to where it belongs."""
+        while True:
+            if self._stream is not None and self._stream.is_full:
+                self._connection.deadline = NEVER  # it is the app that takes its time
+                self._connection.pause()
+                return
+            try:
+                event = self._reader.next()
+            except RemoteProtocolError as error:
+                self._body_failed(error)
+                return
+            if event is None:
+                self._set_body_deadline()
+                return
+            if event is END:
+                self._body_ended()
+                return
+            assert isinstance(event, Data)
+            if not self._take(event.content):
+                return
+
+    def _take(self, content: bytes) -> bool:
+        self._received += len(content)
+        exchange = self._exchange
+        if self._state == _DROPPING or exchange is None:
+            self._dropped += len(content)
+            if self._dropped > MOST_DROPPED:
+                self._connection.close()
+                return False
+            return True
+        exchange.bytes_in += len(content)
+        if exchange.bytes_in > exchange.most_body_bytes:
+            self._body_failed(RemoteProtocolError(f"the request body is larger than {exchange.most_body_bytes} bytes", 413))
+            return False
+        if self._stream is not None:
+            self._stream.put(content)
+            return True
+        assert self._parts is not None
+        self._parts.append(content)
+        if exchange.bytes_in > self._limits.buffered_body:
+            self._stream_body(exchange)
+            return False  # _stream_body goes on with the rest
+        return True
+
+    def _body_ended(self) -> None:
+        if self._state == _DROPPING:
+            self._ready_for_next()
+            return
+        exchange = self._exchange
+        assert exchange is not None
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            self._connection.deadline = NEVER
+            stream.end()
+            return
+        assert self._parts is not None
+        exchange.body = io.BytesIO(b"".join(self._parts))
+        self._parts = None
+        self._dispatch(exchange)
+
+    def _body_failed(self, error: RemoteProtocolError) -> None:
+        if self._state == _DROPPING:
+            self._connection.close()
+        elif self._stream is not None:
+            stream, self._stream = self._stream, None
+            assert self._exchange is not None
+            self._exchange.refusal = error
+            self._connection.deadline = NEVER
+            self._connection.pause()
+            stream.fail(error)
+        else:
+            self._refuse(error)
+
+    def _set_body_deadline(self) -> None:
+        if self._state == _BODY or self._stream is not None or self._state == _DROPPING:
+            limits = self._limits
+            self._connection.deadline = self._since + TICK + limits.body_time + self._received / limits.body_rate
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        """Answer a request that never reaches an app, and close."""
+        exchange = self._exchange
+        self._exchange = None
+        self._parts = None
+        data = error_response(error.status, str(error), self._connection.server.common_fields, keep_alive=False)
+        self._connection.try_send(data)
+        self._connection.server.log_refused(self._connection, exchange, error, len(data))
+        self._connection.close()
+
+    # From the exchange, in any greenlet
+
+    def finished(self, exchange: Exchange, keep_alive: bool) -> None:
+        """The response was sent; go on to the next request, or close."""
+        connection = self._connection
+        self._exchange = None
+        if connection.is_closed:
+            return
+        if self._stream is not None:
+            self._stream.fail(ClientDisconnected("the response was sent before the request body was read"))
+        is_last = connection.input_ended and not self._reader.buffered
+        if not keep_alive or is_last or connection.server.is_stopping:
+            self._stream = None
+            connection.close()
+        elif self._stream is not None:
+            self._drop_rest_of_body(exchange)
+        else:
+            self._ready_for_next()
+
+    def _drop_rest_of_body(self, exchange: Exchange) -> None:
+        """An app answered without reading the whole body: a small rest is dropped, for a large one the connection closes."""
+        length = exchange.head.length
+        self._stream = None
+        if exchange.head.expects_continue or (length is not None and length - exchange.bytes_in > MOST_DROPPED):
+            self._connection.close()
+            return
+        self._state = _DROPPING
+        self._dropped = 0
+        self._since, self._received = sweep.now, 0
+        self._set_body_deadline()
+        self._connection.resume()
+        get_hub().loop.run_callback(self._go_on)
+
+    def _ready_for_next(self) -> None:
+        self._state = _HEAD
+        connection = self._connection
+        if self._reader.buffered:
+            # From the hub: a greenlet must not dispatch, and a long pipeline must not be a deep stack.
+            connection.deadline = sweep.now + TICK + self._limits.header_time
+            get_hub().loop.run_callback(self._go_on)
+            connection.resume()
+        else:
+            connection.deadline = sweep.now + TICK + connection.server.limits.keep_alive
+
+    def _go_on(self) -> None:
+        if self._connection.is_closed or self._connection.is_lingering:
+            return
+        if self._state == _HEAD:
+            self._next_request()
+        elif self._state == _DROPPING:
+            self._next_of_body()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is in progress."""
+        return self._exchange is None and self._reader.is_between
+
+    def __repr__(self) -> str:
+        return f"<Http1Session {('head', 'body', 'app', 'dropping')[self._state]}>"

@@ -1,0 +1,88 @@
+"""A listening socket: accepts clients as long as there are any, and survives what comes with it."""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub
+
+from skitai.hub.connection import READ
+
+if TYPE_CHECKING:
+    from skitai.hub.server import Server
+
+#: Clients accepted in one turn of the hub; more would let the connections that are open wait.
+ACCEPT_AT_ONCE = 64
+#: Seconds without accepting when the process has no file descriptor left.
+PAUSE = 0.1
+
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Listener:
+    """Accepts the clients of one bound socket.
+
+    Args:
+        server: gets the clients. sock: bound and listening; it is made non-blocking. tls: context for TLS, else plain.
+
+    Attributes:
+        address: (host, port) that it is bound to. scheme: ``"http"`` or ``"https"``.
+    """
+
+    def __init__(self, server: Server, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        self._server = server
+        self._socket = sock
+        sock.setblocking(False)
+        self.tls = tls
+        self.scheme = "http" if tls is None else "https"
+        self.is_unix = sock.family == socket.AF_UNIX
+        name = sock.getsockname()
+        self.address: tuple[str, int] = (str(name), 0) if self.is_unix else (name[0], name[1])
+        self._watcher: Any = None
+        self._pause: Any = None
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._watcher = get_hub().loop.io(self._socket.fileno(), READ)
+        self._watcher.start(self._on_readable)
+
+    def stop(self) -> None:
+        """Accept no more and close the socket."""
+        for watcher in (self._watcher, self._pause):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self._watcher = self._pause = None
+        self._socket.close()
+
+    def _on_readable(self) -> None:
+        for _ in range(ACCEPT_AT_ONCE):
+            try:
+                number, peer = self._socket._accept()  # type: ignore[attr-defined]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._rest(error)
+                    return
+                continue  # that client was gone before it was accepted
+            client = _socket.socket(self._socket.family, self._socket.type, self._socket.proto, fileno=number)
+            client.setblocking(False)
+            self._server.connected(self, client, ("", 0) if self.is_unix else (peer[0], peer[1]))
+
+    def _rest(self, error: OSError) -> None:
+        """Try again in a moment: the waiting clients stay in the queue of the kernel."""
+        self._server.logs.server.log(f"accepting rests for {PAUSE} s: {error.strerror}", "warn")
+        self._watcher.stop()
+        self._pause = get_hub().loop.timer(PAUSE)
+        self._pause.start(self._go_on)
+
+    def _go_on(self) -> None:
+        self._watcher.start(self._on_readable)
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.scheme}://{self.address[0]}:{self.address[1]}>"

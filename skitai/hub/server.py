@@ -1,0 +1,201 @@
+"""One serving process: its listeners, its connections, and what all of them share."""
+
+from __future__ import annotations
+
+import _socket
+import socket
+import ssl
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from gevent.event import Event
+
+from skitai.constants import NAME
+from skitai.errors import ClientDisconnected, RemoteProtocolError
+from skitai.hub.access_log import AccessLog
+from skitai.hub.connection import Connection
+from skitai.hub.exchange import Exchange
+from skitai.hub.http1 import Http1Session
+from skitai.hub.listener import Listener
+from skitai.hub.pages import HTML, error_page, error_response
+from skitai.hub.site import Dispatcher, Site
+from skitai.hub.slots import Slots
+from skitai.net import pool
+from skitai.net.timers import NEVER, sweep
+from skitai.net.transport import PlainTransport, TlsTransport, Transport
+from skitai.settings import ServerSettings
+from skitai.wire.response import CommonFields
+
+if TYPE_CHECKING:
+    from skitai.net.logs import Logs
+    from skitai.wire.fields import Fields
+
+
+class Server:
+    """Serves a site in this process.
+
+    Args:
+        site: what is mounted; it is read once, here.
+        settings: limits and numbers. logs: server, request and app log.
+        worker_index: of this process among the workers, from 0; it keeps transaction ids apart.
+        has_access_log: whether requests are logged.
+
+    Next: :meth:`add_listener`, :meth:`start`, then either :meth:`serve_forever` or go on with other greenlets.
+    """
+
+    def __init__(
+        self, site: Site, settings: ServerSettings, logs: Logs, worker_index: int = 0, *, has_access_log: bool = True
+    ) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.logs = logs
+        self.worker_index = worker_index
+        self.pool = pool.current()
+        self.slots = Slots(self.pool, settings.slots, settings.limits.queue)
+        self.access_log = AccessLog(logs.request) if has_access_log else None
+        self.common_fields = CommonFields(NAME)
+        self.is_stopping = False
+        self.deadline = NEVER  # the sweep calls expire() about once a second, which renews the Date
+        self._listeners: list[Listener] = []
+        self._connections: set[Connection] = set()
+        self._connection_number = worker_index * 1_000_000
+        self._request_number = 0
+        self._is_over = Event()
+        self._stopped_last = Event()
+        self._dispatcher = Dispatcher(self, site)
+
+    # Life
+
+    def add_listener(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> Listener:
+        """Serve the clients of a bound, listening socket; with ``tls`` they speak TLS."""
+        listener = Listener(self, sock, tls)
+        self._listeners.append(listener)
+        return listener
+
+    def start(self) -> None:
+        """Begin to accept clients; returns at once."""
+        self.expire()
+        sweep.watch(self)
+        for listener in self._listeners:
+            listener.start()
+
+    def serve_forever(self) -> None:
+        """Serve until :meth:`stop` has ended."""
+        self._is_over.wait()
+
+    def stop(self, grace: float | None = None) -> None:
+        """Accept no more, let requests in flight end, close all connections.
+
+        Args:
+            grace: seconds to wait for requests in flight; ``None`` takes the setting. Then they are cut off.
+        """
+        if self.is_stopping:
+            self._is_over.wait()
+            return
+        self.is_stopping = True
+        for listener in self._listeners:
+            listener.stop()
+        for connection in list(self._connections):
+            if getattr(connection.session, "is_idle", False):
+                connection.close()
+        if self._connections:
+            self._stopped_last.wait(self.settings.grace if grace is None else grace)
+        for connection in list(self._connections):
+            connection.abort()
+        sweep.forget(self)
+        self.logs.flush()
+        self._is_over.set()
+
+    def expire(self) -> None:
+        """Renew the Date of responses; the sweep calls this once a second."""
+        now = time.time()
+        self.common_fields.refresh(formatdate(now, usegmt=True))
+        self.deadline = sweep.now + 1.0 - now % 1.0
+
+    # Connections
+
+    def connected(self, listener: Listener, sock: _socket.socket, peer: tuple[str, int]) -> None:
+        """A client was accepted."""
+        if len(self._connections) >= self.limits.connections:
+            self._turn_away(sock, listener)
+            return
+        if not listener.is_unix:
+            sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        transport: Transport = PlainTransport(sock) if listener.tls is None else TlsTransport(sock, listener.tls)
+        self._connection_number += 1
+        connection = Connection(self, transport, peer, listener, self._connection_number)
+        self._connections.add(connection)
+        connection.start(Http1Session(connection))
+
+    def forget(self, connection: Connection) -> None:
+        """A connection was closed."""
+        self._connections.discard(connection)
+        if self.is_stopping and not self._connections:
+            self._stopped_last.set()
+
+    def _turn_away(self, sock: _socket.socket, listener: Listener) -> None:
+        if listener.tls is None:
+            detail = "The server has as many connections as it takes."
+            try:
+                sock.send(error_response(503, detail, self.common_fields, False, [("Retry-After", "1")]))
+                sock.shutdown(_socket.SHUT_WR)
+            except OSError:
+                pass  # that client is gone, which is what we want
+        sock.close()
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return len(self._connections)
+
+    # Requests
+
+    def next_request_number(self) -> int:
+        """Return the number of a new request of this process."""
+        self._request_number += 1
+        return self._request_number
+
+    def dispatch(self, exchange: Exchange) -> None:
+        """Hand an exchange to the handler of its mount; called in the hub."""
+        handler = exchange.route or self._dispatcher.handler(exchange)
+        if handler is not None:
+            handler.accept(exchange)
+        elif exchange.target == "*":
+            self.answer_soon(exchange, 204, extra=[("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
+        elif exchange.method in ("CONNECT", "TRACE"):
+            self.answer_soon(exchange, 405, extra=[("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
+        else:
+            self.answer_soon(exchange, 404)
+
+    def most_body_bytes(self, exchange: Exchange) -> int:
+        """Return how large the body of a request may be, as its app and its content type say."""
+        exchange.route = handler = self._dispatcher.handler(exchange)
+        plain, multipart = getattr(handler, "most_body_bytes", None) or (self.limits.body_bytes, self.limits.multipart_bytes)
+        content_type = exchange.head.environ.get("CONTENT_TYPE", "")
+        return multipart if content_type.lower().startswith("multipart/") else plain
+
+    def answer_soon(self, exchange: Exchange, status: int, detail: str = "", extra: Fields | None = None) -> None:
+        """Answer an exchange with a page of the server; may be called in the hub, because a worker sends it."""
+        self.pool.spawn(self.answer, exchange, status, detail, extra)
+
+    def answer(self, exchange: Exchange, status: int, detail: str = "", extra: Fields | None = None) -> None:
+        """Answer an exchange with a page of the server, from a worker greenlet."""
+        body = b"" if status in (204, 304) else error_page(status, detail)
+        try:
+            exchange.respond(status, ([] if status in (204, 304) else HTML) + (extra or []), body)
+        except ClientDisconnected:
+            exchange.abort()
+
+    def log_refused(self, connection: Connection, exchange: Exchange | None, error: RemoteProtocolError, size: int) -> None:
+        """Log a request that was refused before any app saw it."""
+        peer = connection.peer
+        if exchange is not None and self.access_log is not None:
+            exchange.status = error.status
+            exchange.bytes_out = size
+            exchange.started_at = exchange.finished_at = time.perf_counter()
+            self.access_log.record(exchange)
+        self.logs.server.log(f"refused {peer[0]}:{peer[1]} with {error.status}: {error}", "warn")
+
+    def __repr__(self) -> str:
+        return f"<Server {self._listeners} {len(self._connections)} connections, {self.slots!r}>"

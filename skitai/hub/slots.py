@@ -1,0 +1,66 @@
+"""``threads=N``: at most N app calls at one time, further ones wait first in, first out, in a bounded queue."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from skitai.net.pool import GreenletPool
+
+Call = tuple[Callable[..., object], tuple[Any, ...]]
+
+
+class Slots:
+    """The app slots of one worker process.
+
+    Args:
+        pool: runs the calls.
+        count: calls at one time.
+        queue: calls that may wait.
+    """
+
+    __slots__ = ("_free", "_most_waiting", "_pool", "_waiting", "count")
+
+    def __init__(self, pool: GreenletPool, count: int, queue: int) -> None:
+        self.count = count
+        self._free = count
+        self._most_waiting = queue
+        self._waiting: deque[Call] = deque()
+        self._pool = pool
+
+    @property
+    def busy(self) -> int:
+        """Calls running now."""
+        return self.count - self._free
+
+    @property
+    def waiting(self) -> int:
+        """Calls waiting for a slot."""
+        return len(self._waiting)
+
+    def submit(self, fn: Callable[..., object], *args: Any) -> bool:
+        """Run ``fn(*args)`` on a worker when a slot is free; it must call :meth:`release` once. Only the hub may call this.
+
+        Returns:
+            False when the queue is full and the call was not taken.
+        """
+        if self._free:
+            self._free -= 1
+            self._pool.run(fn, *args)
+            return True
+        if len(self._waiting) >= self._most_waiting:
+            return False
+        self._waiting.append((fn, args))
+        return True
+
+    def release(self) -> None:
+        """Give the slot of a call back; the call that waits longest gets it."""
+        if self._waiting:
+            fn, args = self._waiting.popleft()
+            self._pool.spawn(fn, *args)
+        else:
+            self._free += 1
+
+    def __repr__(self) -> str:
+        return f"<Slots {self.busy} of {self.count} busy, {self.waiting} waiting>"

@@ -1,0 +1,343 @@
+"""WSGI (PEP 3333): calls an app for an exchange."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import traceback
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from greenlet import GreenletExit
+
+from skitai.constants import NAME, __version__
+from skitai.errors import ClientDisconnected, LocalProtocolError
+from skitai.hub.exchange import Exchange
+from skitai.hub.pages import HTML, error_page
+from skitai.hub.slots import Slots
+from skitai.was._context import Context, activate
+from skitai.wire.fields import Fields
+from skitai.wire.response import reason_phrase
+
+if TYPE_CHECKING:
+    from skitai.hub.server import Server
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
+App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+#: Methods whose request must say how long its body is (RFC 9110 section 15.5.12).
+_NEED_LENGTH = frozenset({"POST", "PUT", "PATCH"})
+_ALLOW = [("Allow", ", ".join(sorted(METHODS)))]
+
+
+class AppRef(Protocol):
+    """An app that is mounted. :attr:`app` may change when the app is reloaded."""
+
+    name: str
+
+    @property
+    def app(self) -> Any:
+        """The current WSGI callable."""
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: an iterable over a file that the server may send by sendfile(2) instead.
+
+    Args:
+        filelike: with ``read(size)``; its ``close()`` is called in the end if it has one.
+        block_size: bytes read at a time when it is iterated.
+    """
+
+    def __init__(self, filelike: BinaryIO, block_size: int = 64 * 1024) -> None:
+        self.filelike = filelike
+        self.block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> FileWrapper:
+        return self
+
+    def __next__(self) -> bytes:
+        data = self.filelike.read(self.block_size)
+        if not data:
+            raise StopIteration
+        return data
+
+    def rest(self) -> tuple[int, int] | None:
+        """Return (offset, bytes left) when this is a regular file on disk, else ``None``."""
+        try:
+            number = self.filelike.fileno()
+            offset = self.filelike.tell()
+        except (AttributeError, OSError, io.UnsupportedOperation):
+            return None
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return offset, max(0, status.st_size - offset)
+
+
+class ErrorStream(io.TextIOBase):
+    """``wsgi.errors``: lines go to the app log."""
+
+    def __init__(self, log: Callable[[str, str], object]) -> None:
+        super().__init__()
+        self._log = log
+        self._line = ""
+
+    def writable(self) -> bool:
+        """See :class:`io.TextIOBase`."""
+        return True
+
+    def write(self, text: str, /) -> int:
+        """Log every complete line of ``text``."""
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self._log(line, "error")
+        return len(text)
+
+    def flush(self) -> None:
+        """Log a line that has not ended."""
+        if self._line:
+            line, self._line = self._line, ""
+            self._log(line, "error")
+
+
+class WsgiHandler:
+    """Serves the exchanges of one mounted app.
+
+    Args:
+        server: whose slots run the app. point: mount point, ``""`` for the root. app_ref: the app.
+    """
+
+    def __init__(self, server: Server, point: str, app_ref: AppRef) -> None:
+        self._server = server
+        self._slots: Slots = server.slots
+        self._ref = app_ref
+        self.point = point
+        self._errors = ErrorStream(server.logs.app.log)
+        settings = server.settings
+        self._template: dict[str, Any] = {
+            "SCRIPT_NAME": point,
+            "CONTENT_TYPE": "",
+            "CONTENT_LENGTH": "",
+            "GATEWAY_INTERFACE": "CGI/1.1",
+            "SERVER_SOFTWARE": NAME,
+            "wsgi.version": (1, 0),
+            "wsgi.errors": self._errors,
+            "wsgi.multithread": settings.threads > 0,
+            "wsgi.multiprocess": settings.workers > 1,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,
+            "skitai.version": __version__,
+            "skitai.process": server.worker_index,
+            "skitai.thread": settings.threads,
+        }
+
+    @property
+    def most_body_bytes(self) -> tuple[int, int]:
+        """(bytes of a body, bytes of a multipart body) that the app takes, from its ``config`` when it says so."""
+        config = getattr(self._ref.app, "config", None)
+        limits = self._server.limits
+        get = getattr(config, "get", None)
+        if get is None:
+            return limits.body_bytes, limits.multipart_bytes
+        own = get("MAX_CONTENT_LENGTH")  # Flask's name for one bound of both
+        return (
+            _bound(get("max_post_body_size"), own, limits.body_bytes),
+            _bound(get("max_multipart_body_size"), own, limits.multipart_bytes),
+        )
+
+    def accept(self, exchange: Exchange) -> None:
+        """Take an exchange; called in the hub."""
+        method = exchange.method
+        if method not in METHODS:
+            self._server.answer_soon(exchange, 405, extra=_ALLOW)
+        elif method in _NEED_LENGTH and not exchange.head.chunked and exchange.head.length is None and exchange.head.version == 11:
+            self._server.answer_soon(exchange, 411, "Send Content-Length, or the body in chunks.")
+        elif not self._slots.submit(self.serve, exchange):
+            self._server.answer_soon(exchange, 503, "All workers are busy.", [("Retry-After", "1")])
+
+    def serve(self, exchange: Exchange) -> None:
+        """Call the app and send what it returns; runs on a worker greenlet, in a slot."""
+        response = _Response(exchange)
+        app = None
+        result: Any = None
+        try:
+            try:
+                app = self._ref.app
+                result = app(self._environ(exchange), response.start)
+            finally:
+                self._slots.release()
+            response.send(result)
+        except ClientDisconnected:
+            exchange.abort()
+        except BaseException as error:  # sys.exit() in a view must not leave its client waiting
+            self._failed(exchange, app)
+            if isinstance(error, GreenletExit):
+                raise
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                self._close(exchange, close)
+
+    def _environ(self, exchange: Exchange) -> dict[str, Any]:
+        head = exchange.head
+        connection = exchange.connection
+        peer = connection.peer
+        address = connection.server_address
+        exchange.was = was = Context(exchange)
+        activate(was)
+        path = exchange.path
+        return {
+            **self._template,
+            **head.environ,
+            "REQUEST_METHOD": head.method,
+            "PATH_INFO": path[len(self.point) :] if self.point else path,
+            "QUERY_STRING": exchange.query,
+            "RAW_URI": head.target,
+            "SERVER_PROTOCOL": "HTTP/1.1" if head.version == 11 else "HTTP/1.0",
+            "SERVER_NAME": address[0],
+            "SERVER_PORT": str(address[1]),
+            "REMOTE_ADDR": peer[0],
+            "REMOTE_PORT": str(peer[1]),
+            "REMOTE_SERVER": peer[0],
+            "CONNECTION_TYPE": head.environ.get("HTTP_CONNECTION", ""),
+            "CHANNEL_CREATED": connection.created,
+            "wsgi.url_scheme": connection.scheme,
+            "wsgi.input": exchange.body or io.BytesIO(),
+            "skitai.was": was,
+        }
+
+    def _failed(self, exchange: Exchange, app: Any) -> None:
+        """An app raised: log it, and answer 500 when that is still possible."""
+        self._server.logs.app.traceback(tag=str(exchange.transaction))
+        if exchange.is_started:
+            exchange.abort()
+            return
+        trace = traceback.format_exc() if getattr(app, "debug", False) else ""
+        detail = f"The error was logged under {exchange.transaction}."
+        try:
+            exchange.respond(500, HTML, error_page(500, detail, trace))
+        except ClientDisconnected:
+            exchange.abort()
+
+    def _close(self, exchange: Exchange, close: Callable[[], object]) -> None:
+        try:
+            close()
+        except Exception:
+            self._server.logs.app.traceback(tag=str(exchange.transaction))
+
+
+def _bound(first: Any, second: Any, default: int) -> int:
+    for each in (first, second):
+        if isinstance(each, int) and each > 0:
+            return each
+    return default
+
+
+_statuses: dict[str, tuple[int, str | None]] = {}
+_MOST_STATUSES = 256
+
+
+def _split_status(status: str) -> tuple[int, str | None]:
+    try:
+        return _statuses[status]
+    except (KeyError, TypeError):
+        pass
+    number, _, reason = str(status).partition(" ")
+    if len(number) != 3 or not (number.isascii() and number.isdigit()):
+        raise LocalProtocolError(f"a WSGI status is a str like '200 OK', not {status!r}")
+    parsed = int(number), None if reason == reason_phrase(int(number)) else reason
+    if len(_statuses) < _MOST_STATUSES:
+        _statuses[status] = parsed
+    return parsed
+
+
+class _Response:
+    """``start_response()`` and what follows from it for one call of an app."""
+
+    __slots__ = ("_exchange", "_fields", "_has_begun", "_reason", "_status")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._status = 0
+        self._reason: str | None = None
+        self._fields: Fields = []
+        self._has_begun = False
+
+    def start(self, status: str, headers: Fields, exc_info: ExcInfo | None = None) -> Callable[[bytes], None]:
+        """``start_response``; returns ``write``. See PEP 3333."""
+        if exc_info is not None:
+            try:
+                if self._has_begun:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+        elif self._status:
+            raise LocalProtocolError("start_response() was called twice without exc_info")
+        self._status, self._reason = _split_status(status)
+        self._fields = headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """The ``write`` callable of PEP 3333."""
+        self._begin(None)
+        self._exchange.write(_bytes(data))
+
+    def send(self, result: Any) -> None:
+        """Send what the app returned."""
+        if result is None:
+            raise LocalProtocolError("an app returned None: a body is an iterable of bytes")
+        if result.__class__ is list or result.__class__ is tuple:
+            if len(result) == 1 and not self._has_begun and self._status:
+                self._exchange.respond(self._status, self._fields, _bytes(result[0]), self._reason)
+                return
+        elif isinstance(result, (bytes, str)):
+            result = (result,)
+        elif isinstance(result, FileWrapper) and (rest := result.rest()) is not None:
+            self._send_file(result, *rest)
+            return
+        self._send_parts(result)
+
+    def _send_parts(self, result: Iterable[Any]) -> None:
+        length = None
+        if isinstance(result, (list, tuple)):
+            result = [_bytes(each) for each in result]
+            length = sum(map(len, result))
+        for part in result:
+            if part:
+                self._begin(length)
+                self._exchange.write(_bytes(part))
+        # Nothing was written: a response to HEAD need not say how long that of GET would be.
+        self._begin(None if self._exchange.method == "HEAD" else 0)
+        self._exchange.finish()
+
+    def _send_file(self, wrapper: FileWrapper, offset: int, count: int) -> None:
+        self._begin(count)
+        self._exchange.send_file(wrapper.filelike, offset, count)
+        self._exchange.finish()
+
+    def _begin(self, length: int | None) -> None:
+        if self._has_begun:
+            return
+        if not self._status:
+            raise LocalProtocolError("an app returned a body before it called start_response()")
+        self._exchange.start(self._status, self._fields, self._reason, length)
+        self._has_begun = True
+
+
+def _bytes(data: Any) -> bytes:
+    """The documents return ``['Hello World']``, so a str is taken as UTF-8 although PEP 3333 wants bytes."""
+    if data.__class__ is bytes:
+        return data  # type: ignore[no-any-return]
+    if isinstance(data, str):
+        return data.encode()
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise LocalProtocolError(f"a part of a body is bytes, not {type(data).__name__}")
+
+
