@@ -138,12 +138,14 @@ class Exchange:
         response = self._begin(status, reason, fields, len(body) if body or self.method != "HEAD" else None)
         if response.framing == NO_BODY:
             self.connection.send(response.data)
-        elif len(body) <= MOST_JOINED and response.length == len(body):
+        elif response.length == len(body) <= MOST_JOINED:
             self.bytes_out = len(body)
             self.connection.send(response.data + body)
         else:
             self.write(body)
-        self.finish()
+            self.finish()
+            return
+        self._ended(response.keep_alive)
 
     def start(self, status: int, fields: Fields, reason: str | None = None, length: int | None = None) -> None:
         """Begin a response; its head goes out with the first :meth:`write` or with :meth:`finish`.
@@ -199,10 +201,8 @@ class Exchange:
         ending = LAST_CHUNK if response.framing == CHUNKED else b""
         if head or ending:
             self.connection.send(head + ending)
-        self.is_finished = True
         is_whole = response.framing != BY_LENGTH or not self._left
-        self._log()
-        self.session.finished(self, response.keep_alive and is_whole)
+        self._ended(response.keep_alive and is_whole)
 
     def abort(self) -> None:
         """Break the connection: the only way to say that a response that began cannot be completed."""
@@ -227,6 +227,11 @@ class Exchange:
         self.is_started = True
         self.started_at = time.perf_counter()
         return response
+
+    def _ended(self, keep_alive: bool) -> None:
+        self.is_finished = True
+        self._log()
+        self.session.finished(self, keep_alive)
 
     def _begun(self) -> ResponseHead:
         if self._response is None:
