@@ -53,7 +53,7 @@ class Connection:
 
     __slots__ = (
         "_is_lingering", "_lingered", "_read_watcher", "_recv", "_write_watcher", "created", "deadline", "input_ended", "is_closed",
-        "number", "peer", "scheme", "server", "server_address", "session", "transport",
+        "listener", "number", "peer", "server", "session", "transport",
     )  # fmt: skip
 
     session: Session
@@ -64,8 +64,7 @@ class Connection:
         self.server = server
         self.transport = transport
         self.peer = peer
-        self.server_address = listener.address
-        self.scheme = listener.scheme
+        self.listener = listener
         self.created = time.time()
         self.number = number
         self.deadline = NEVER

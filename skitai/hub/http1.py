@@ -51,12 +51,21 @@ class Http1Session:
     def receive(self, data: bytes) -> None:
         """Bytes came."""
         reader = self._reader
-        is_first = not reader.buffered
+        if self._state == _HEAD:
+            try:
+                head = reader.read_whole(data)
+            except RemoteProtocolError as error:
+                self._refuse(error)
+                return
+            if head is not None:
+                self._begin(head)
+            else:
+                is_first = not reader.buffered
+                reader.feed(data)
+                self._next_request(is_first)
+            return
         reader.feed(data)
-        state = self._state
-        if state == _HEAD:
-            self._next_request(is_first)
-        elif state == _APP and self._stream is None:
+        if self._state == _APP and self._stream is None:
             if reader.buffered > MOST_PIPELINED:
                 self._connection.pause()
         else:
@@ -106,8 +115,11 @@ class Http1Session:
                 self._connection.deadline = sweep.now + TICK + self._limits.header_time
             return
         assert isinstance(head, RequestHead)
+        self._begin(head)
+
+    def _begin(self, head: RequestHead) -> None:
         self._exchange = exchange = Exchange(self, self._connection, head)
-        if head.has_body:
+        if head.chunked or head.length:
             self._begin_body(exchange, head)
         else:
             self._dispatch(exchange)

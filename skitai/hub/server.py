@@ -60,7 +60,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._connections: set[Connection] = set()
         self._connection_number = worker_index * 1_000_000
-        self._request_number = 0
+        self.requests = 0
         self._is_over = Event()
         self._stopped_last = Event()
         self._dispatcher = Dispatcher(self, site)
@@ -150,11 +150,6 @@ class Server:
         return len(self._connections)
 
     # Requests
-
-    def next_request_number(self) -> int:
-        """Return the number of a new request of this process."""
-        self._request_number += 1
-        return self._request_number
 
     def dispatch(self, exchange: Exchange) -> None:
         """Hand an exchange to the handler of its mount; called in the hub."""

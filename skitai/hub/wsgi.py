@@ -22,6 +22,7 @@ from skitai.wire.fields import Fields
 from skitai.wire.response import reason_phrase
 
 if TYPE_CHECKING:
+    from skitai.hub.listener import Listener
     from skitai.hub.server import Server
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
@@ -118,6 +119,7 @@ class WsgiHandler:
         self._ref = app_ref
         self.point = point
         self._errors = ErrorStream(server.logs.app.log)
+        self._templates: dict[Listener, dict[str, Any]] = {}
         settings = server.settings
         self._template: dict[str, Any] = {
             "SCRIPT_NAME": point,
@@ -180,37 +182,56 @@ class WsgiHandler:
             if isinstance(error, GreenletExit):
                 raise
         finally:
-            close = getattr(result, "close", None)
-            if close is not None:
-                self._close(exchange, close)
+            if result.__class__ is not list:
+                self._close(exchange, result)
 
     def _environ(self, exchange: Exchange) -> dict[str, Any]:
         head = exchange.head
         connection = exchange.connection
-        peer = connection.peer
-        address = connection.server_address
+        template = self._templates.get(connection.listener) or self._template_for(connection.listener)
+        path = exchange.path
         exchange.was = was = Context(exchange)
         activate(was)
-        path = exchange.path
-        return {
+        # Copying a template in which every key is there already and setting the values is nearly twice as fast as
+        # merging dicts: the table never grows.
+        environ = template.copy()
+        environ.update(head.environ)
+        environ["REQUEST_METHOD"] = head.method
+        environ["PATH_INFO"] = path[len(self.point) :] if self.point else path
+        environ["QUERY_STRING"] = exchange.query
+        environ["RAW_URI"] = head.target
+        environ["REMOTE_ADDR"] = environ["REMOTE_SERVER"] = connection.peer[0]
+        environ["REMOTE_PORT"] = str(connection.peer[1])
+        environ["CHANNEL_CREATED"] = connection.created
+        environ["wsgi.input"] = exchange.body or io.BytesIO()
+        environ["skitai.was"] = was
+        if head.version == 10:
+            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
+        if "HTTP_CONNECTION" in environ:
+            environ["CONNECTION_TYPE"] = environ["HTTP_CONNECTION"]
+        return environ
+
+    def _template_for(self, listener: Listener) -> dict[str, Any]:
+        """Make the environ of all requests that come in by one listener, once."""
+        self._templates[listener] = template = {
             **self._template,
-            **head.environ,
-            "REQUEST_METHOD": head.method,
-            "PATH_INFO": path[len(self.point) :] if self.point else path,
-            "QUERY_STRING": exchange.query,
-            "RAW_URI": head.target,
-            "SERVER_PROTOCOL": "HTTP/1.1" if head.version == 11 else "HTTP/1.0",
-            "SERVER_NAME": address[0],
-            "SERVER_PORT": str(address[1]),
-            "REMOTE_ADDR": peer[0],
-            "REMOTE_PORT": str(peer[1]),
-            "REMOTE_SERVER": peer[0],
-            "CONNECTION_TYPE": head.environ.get("HTTP_CONNECTION", ""),
-            "CHANNEL_CREATED": connection.created,
-            "wsgi.url_scheme": connection.scheme,
-            "wsgi.input": exchange.body or io.BytesIO(),
-            "skitai.was": was,
+            "REQUEST_METHOD": "",
+            "PATH_INFO": "",
+            "QUERY_STRING": "",
+            "RAW_URI": "",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "SERVER_NAME": listener.address[0],
+            "SERVER_PORT": str(listener.address[1]),
+            "REMOTE_ADDR": "",
+            "REMOTE_PORT": "",
+            "REMOTE_SERVER": "",
+            "CONNECTION_TYPE": "",
+            "CHANNEL_CREATED": 0.0,
+            "wsgi.url_scheme": listener.scheme,
+            "wsgi.input": None,
+            "skitai.was": None,
         }
+        return template
 
     def _failed(self, exchange: Exchange, app: Any) -> None:
         """An app raised: log it, and answer 500 when that is still possible."""
@@ -225,7 +246,10 @@ class WsgiHandler:
         except ClientDisconnected:
             exchange.abort()
 
-    def _close(self, exchange: Exchange, close: Callable[[], object]) -> None:
+    def _close(self, exchange: Exchange, result: Any) -> None:
+        close = getattr(result, "close", None)
+        if close is None:
+            return
         try:
             close()
         except Exception:
@@ -290,12 +314,12 @@ class _Response:
 
     def send(self, result: Any) -> None:
         """Send what the app returned."""
-        if result is None:
-            raise LocalProtocolError("an app returned None: a body is an iterable of bytes")
         if result.__class__ is list or result.__class__ is tuple:
             if len(result) == 1 and not self._has_begun and self._status:
                 self._exchange.respond(self._status, self._fields, _bytes(result[0]), self._reason)
                 return
+        elif result is None:
+            raise LocalProtocolError("an app returned None: a body is an iterable of bytes")
         elif isinstance(result, (bytes, str)):
             result = (result,)
         elif isinstance(result, FileWrapper) and (rest := result.rest()) is not None:

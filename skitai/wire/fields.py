@@ -21,7 +21,8 @@ FIELD_LINE = re.compile(rf"^({TOKEN}):[ \t]*+({VALUE})\r\n", re.MULTILINE)
 
 # Names come from clients: past this many the cache takes no more, so that nobody can fill the memory with it.
 _MOST_NAMES = 4096
-_cgi_names: dict[str, str] = {}
+#: Names that were converted before, for callers to whom a function call is a cost.
+cgi_names: dict[str, str] = {}
 
 # An app reads these as something else than a header field: HTTP_PROXY is taken for a setting by HTTP clients.
 _NEVER_CGI = frozenset({"HTTP_PROXY"})
@@ -49,7 +50,7 @@ def cgi_name(name: str) -> str:
     front proxy strips could come in as the other.
     """
     try:
-        return _cgi_names[name]
+        return cgi_names[name]
     except KeyError:
         pass
     key = name.upper().replace("-", "_")
@@ -57,8 +58,8 @@ def cgi_name(name: str) -> str:
         key = "HTTP_" + key
     if "_" in name or key in _NEVER_CGI:
         key = ""
-    if len(_cgi_names) < _MOST_NAMES:
-        _cgi_names[name] = key
+    if len(cgi_names) < _MOST_NAMES:
+        cgi_names[name] = key
     return key
 
 

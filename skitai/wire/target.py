@@ -13,17 +13,18 @@ _IP_FUTURE = re.compile(r"[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+")
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+\-.]*)://([^/?]*)(.*)", re.DOTALL)
 
 _MOST_HOSTS = 1024
-_valid_hosts: set[str] = set()
+#: Values that were found valid before, for callers to whom a function call is a cost.
+valid_hosts: set[str] = set()
 
 
 def is_valid_host(value: str) -> bool:
     """Tell whether ``value`` is ``uri-host [ ":" port ]``; an empty one is (RFC 9112 section 3.2)."""
-    if value in _valid_hosts:
+    if value in valid_hosts:
         return True
     if not _has_host_grammar(value):
         return False
-    if len(_valid_hosts) < _MOST_HOSTS:
-        _valid_hosts.add(value)
+    if len(valid_hosts) < _MOST_HOSTS:
+        valid_hosts.add(value)
     return True
 
 
