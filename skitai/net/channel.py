@@ -33,6 +33,9 @@ class Channel(Protocol):
     def close(self) -> None:
         """Give the socket back."""
 
+    def drop(self) -> None:
+        """Close our descriptor without a word to the peer: another process goes on with this connection."""
+
 
 class PlainChannel:
     """A TCP connection.
@@ -41,7 +44,7 @@ class PlainChannel:
         sock: connected and non-blocking.
     """
 
-    __slots__ = ("_socket", "close", "fileno", "recv", "send")
+    __slots__ = ("_socket", "close", "drop", "fileno", "recv", "send")
 
     pending = False
 
@@ -50,7 +53,7 @@ class PlainChannel:
         self.fileno = sock.fileno
         self.recv = sock.recv
         self.send = sock.send
-        self.close = sock.close
+        self.close = self.drop = sock.close
 
     def flush(self) -> None:
         """See :class:`Channel`; nothing is ever pending."""
@@ -67,11 +70,12 @@ class TlsChannel:
         host: whose certificate is expected.
     """
 
-    __slots__ = ("_engine", "_incoming", "_outgoing", "_socket", "_unsent", "fileno")
+    __slots__ = ("_engine", "_incoming", "_outgoing", "_socket", "_unsent", "drop", "fileno")
 
     def __init__(self, sock: _socket.socket, context: ssl.SSLContext, host: str) -> None:
         self._socket = sock
         self.fileno = sock.fileno
+        self.drop = sock.close
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._engine = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import _socket
 import errno
 import os
-import socket
 import ssl
 import time
 from typing import Any
@@ -164,5 +163,5 @@ def _shake_hands(channel: TlsChannel, where: str, deadline: float) -> None:
                 raise ConnectTimeout(f"the TLS handshake with {where} was not done in time")
     except ssl.SSLCertVerificationError as error:
         raise TlsFailed(f"the certificate of {where} does not verify: {error.verify_message}") from error
-    except (OSError, ValueError, socket.error) as error:
+    except (OSError, ValueError) as error:
         raise TlsFailed(f"the TLS handshake with {where} failed: {error}") from error

@@ -1,8 +1,7 @@
 """A connection to a server as a stream of bytes, pushed to whoever speaks its protocol.
 
 Nothing waits here: a read watcher hands bytes to the receiver from the hub, and :meth:`Stream.write` sends at once what
-the socket takes, the rest when it can. A call on a warm connection so needs no greenlet of its own; with one per call
-the fan-out page of `benchmarks/` did a third fewer pages.
+the socket takes, the rest when it can. A call on a warm connection so needs no greenlet of its own.
 """
 
 from __future__ import annotations
@@ -41,7 +40,9 @@ class Stream:
         receiver: gets everything that is read from now on.
     """
 
-    __slots__ = ("_channel", "_drain", "_is_lost", "_queue", "_reader", "_receiver", "_recv", "_send", "_size", "_writer")
+    __slots__ = (
+        "_channel", "_drain", "_is_lost", "_queue", "_reader", "_receiver", "_recv", "_send", "_size", "_writer",
+    )  # fmt: skip
 
     def __init__(self, channel: Channel, receiver: Receiver) -> None:
         self._channel = channel
@@ -134,6 +135,12 @@ class Stream:
         if not self._is_lost:
             self._release()
             self._channel.close()
+
+    def drop(self) -> None:
+        """Forget the connection without a word to the peer: after a fork it belongs to the parent."""
+        if not self._is_lost:
+            self._release()
+            self._channel.drop()
 
     def _push(self, data: bytes) -> None:
         self._queue.append(data)

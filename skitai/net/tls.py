@@ -70,7 +70,8 @@ def server_context(
         # Without a passphrase OpenSSL would ask for one on the terminal, and a server would hang there.
         context.load_cert_chain(certfile, keyfile, passphrase or _no_passphrase)
     except _MissingPassphrase:
-        raise ConfigurationError(f"the private key in {keyfile or certfile!r} is encrypted: give its passphrase") from None
+        where = keyfile or certfile
+        raise ConfigurationError(f"the private key in {where!r} is encrypted: give its passphrase") from None
     except FileNotFoundError as error:
         raise ConfigurationError(f"no such file: {certfile!r}" + (f" or {keyfile!r}" if keyfile else "")) from error
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError

@@ -64,10 +64,10 @@ class Transaction:
         self.ltxnid += 1
         return [(GTXN_FIELD, self.gtxnid), (LTXN_FIELD, str(self.ltxnid))]
 
-    def next_lines(self) -> bytes:
-        """Count one more call and return its two field lines as bytes; for the hot path."""
+    def next_lines(self) -> str:
+        """Count one more call and return its two field lines for the hot path."""
         self.ltxnid = number = self.ltxnid + 1
-        return f"X-Gtxn-Id: {self.gtxnid}\r\nX-Ltxn-Id: {number}\r\n".encode("ascii")
+        return f"X-Gtxn-Id: {self.gtxnid}\r\nX-Ltxn-Id: {number}\r\n"
 
     def __str__(self) -> str:
         return f"{self.gtxnid}/{self.received}"

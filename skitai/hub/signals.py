@@ -1,0 +1,75 @@
+"""Signals for a process that has no loop: they wake a plain ``select``, and are handled one after another."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+
+import gevent.monkey
+
+_set_handler = gevent.monkey.get_original("signal", "signal")
+_select = gevent.monkey.get_original("select", "select")
+
+
+class SignalQueue:
+    """Catches signals and hands them out in the order they came. Use it as a context manager.
+
+    Args:
+        signals: which ones to catch; their former handlers return at the end.
+    """
+
+    def __init__(self, signals: Iterable[signal.Signals]) -> None:
+        self._former = {number: signal.getsignal(number) for number in signals}
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+
+    def __enter__(self) -> SignalQueue:
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        for number in self._former:
+            _set_handler(number, _woken)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+    def wait(self, timeout: float | None, files: Iterable[int] = ()) -> tuple[list[signal.Signals], list[int]]:
+        """Wait for a signal, for a file to become readable, or for time to pass.
+
+        Args:
+            timeout: seconds; None waits without end.
+            files: file descriptors.
+
+        Returns:
+            The signals that came, and which of the files are readable.
+        """
+        readable: list[int] = _select([self._reader, *files], [], [], timeout)[0]
+        if self._reader not in readable:
+            return [], readable
+        numbers = os.read(self._reader, 4096)
+        return [signal.Signals(number) for number in numbers], [file for file in readable if file != self._reader]
+
+    def release(self) -> None:
+        """Give the signals back to their former handlers; also what a forked child calls first."""
+        signal.set_wakeup_fd(-1)
+        for number, handler in self._former.items():
+            _set_handler(number, signal.SIG_DFL if handler is None else handler)
+        for file in (self._reader, self._writer):
+            os.close(file)
+
+
+def reset_to_default(signals: Iterable[signal.Signals]) -> None:
+    """Let signals do what they do in a fresh process."""
+    for number in signals:
+        _set_handler(number, signal.SIG_DFL)
+
+
+def ignore(signals: Iterable[signal.Signals]) -> None:
+    """Let signals do nothing."""
+    for number in signals:
+        _set_handler(number, signal.SIG_IGN)
+
+
+def _woken(number: int, frame: object) -> None:
+    """The byte that the interpreter writes to the wake-up file says it all."""

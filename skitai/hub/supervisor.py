@@ -1,0 +1,414 @@
+"""The master process: it forks workers and keeps them running, and does nothing else.
+
+It has no loop, no threads and no connection of its own, so there is little that can go wrong in it. It waits in a plain
+``select`` for signals and for workers to say that they are ready:
+
+    SIGTERM, SIGINT, SIGQUIT    stop: workers finish the requests in flight, at most ``grace`` seconds. The same again
+                                a second later or more: stop now.
+    SIGHUP                      start new workers; when all of them are ready, stop the old ones.
+    SIGUSR1                     rotate the logs, here and in the workers.
+    SIGCHLD                     a worker ended: replace it, with a growing delay when it dies at once.
+
+To a worker it sends SIGTERM (finish and end), SIGUSR2 (end now), SIGUSR1, and SIGKILL to one that does not listen.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from signal import Signals
+from typing import Final, NoReturn
+
+import gevent
+import gevent.monkey
+
+from skitai.errors import ConfigurationError
+from skitai.hub import signals
+from skitai.hub.backoff import Backoff
+from skitai.net.logs import Logger, current
+
+# Why a server ended, for service managers and for -f.
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_MISCONFIGURED: Final = 2
+EXIT_RESTART: Final = 3
+
+# A worker that lived shorter than this (seconds) died at once: its replacement waits.
+SHORT_LIFE: Final = 5.0
+# Delays in seconds before such a replacement.
+FIRST_DELAY: Final = 1.0
+LONGEST_DELAY: Final = 60.0
+# Seconds that new workers may take to become ready after SIGHUP; then the old ones stay.
+RELOAD_TIME: Final = 60.0
+# A second stop signal counts as impatience only this many seconds after the first: service managers and terminals
+# signal a whole group of processes, so one wish to stop often comes twice.
+IMPATIENCE: Final = 1.0
+# Seconds between "end now" and SIGKILL.
+LAST_WORDS: Final = 1.0
+
+_STOPPING = (Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT)
+_CAUGHT = (*_STOPPING, Signals.SIGHUP, Signals.SIGUSR1, Signals.SIGCHLD)
+
+_fork: Callable[[], int] = gevent.monkey.get_original("os", "fork")
+_waitpid: Callable[[int, int], tuple[int, int]] = gevent.monkey.get_original("os", "waitpid")
+
+
+@dataclass(frozen=True)
+class Post:
+    """What a worker knows of its master.
+
+    Attributes:
+        index: the worker's number, from 1.
+        life_line: a file descriptor that becomes readable when the master is gone.
+    """
+
+    index: int
+    life_line: int
+    _ready: int
+
+    def ready(self) -> None:
+        """Tell the master that this worker serves."""
+        os.write(self._ready, b"\n")
+        os.close(self._ready)
+
+
+@dataclass
+class Worker:
+    """The master's view of one worker process."""
+
+    index: int
+    generation: int
+    pid: int
+    # Readable when the worker is ready or dead; -1 when that has been read.
+    ready: int
+    is_ready: bool = False
+    is_ending: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    def kill(self, number: Signals) -> None:
+        """Send a signal; the process cannot be another one, because only its master's waitpid() frees the pid."""
+        os.kill(self.pid, number)
+
+    def __str__(self) -> str:
+        return f"worker {self.index} (pid {self.pid})"
+
+
+def supervise(
+    worker_main: Callable[[Post], int],
+    workers: int,
+    log: Logger,
+    grace: float = 30.0,
+    on_ready: Callable[[], None] = lambda: None,
+    life_line: int | None = None,
+) -> int:
+    """Run worker processes until a signal says stop.
+
+    Args:
+        worker_main: what a worker runs, in a process of its own; it returns the exit code.
+        workers: how many.
+        log: the server log.
+        grace: seconds that a stopping worker may take for its requests in flight.
+        on_ready: called once, when all workers are ready for the first time.
+        life_line: a file descriptor that becomes readable when the server shall stop because its parent is gone.
+
+    Returns:
+        The exit code: 0 after a signal, 2 when a worker found the configuration wrong before any was ready.
+    """
+    return Supervisor(worker_main, workers, log, grace, on_ready, life_line).run()
+
+
+class Supervisor:
+    """See :func:`supervise`."""
+
+    def __init__(
+        self,
+        worker_main: Callable[[Post], int],
+        workers: int,
+        log: Logger,
+        grace: float,
+        on_ready: Callable[[], None],
+        life_line: int | None,
+    ) -> None:
+        self._main = worker_main
+        self._count = workers
+        self._log = log
+        self._grace = grace
+        self._on_ready: Callable[[], None] | None = on_ready
+        self._parent = life_line
+        self._workers: dict[int, Worker] = {}
+        self._generation = 1
+        self._backoffs = {index: Backoff(FIRST_DELAY, LONGEST_DELAY) for index in range(1, workers + 1)}
+        # When to start the worker of an index, for those that have none.
+        self._due = dict.fromkeys(self._backoffs, 0.0)
+        self._reload_ends: float | None = None
+        self._stop_began: float | None = None
+        # When to send what to the workers that are still there.
+        self._deadlines: list[tuple[float, Signals]] = []
+        self._code = EXIT_OK
+        self._life_line = (-1, -1)
+        self._signals = signals.SignalQueue(_CAUGHT)
+
+    def __repr__(self) -> str:
+        states = ", ".join(
+            f"{worker} {'ready' if worker.is_ready else 'starting'}" for worker in self._workers.values()
+        )
+        return f"<Supervisor generation {self._generation}: {states or 'no workers'}>"
+
+    def run(self) -> int:
+        """Serve until a signal says stop; return the exit code."""
+        self._life_line = os.pipe()
+        with self._signals:
+            while self._stop_began is None or self._workers:
+                self._turn()
+        for file in self._life_line:
+            os.close(file)
+        self._log.log(f"stopped, exit code {self._code}")
+        return self._code
+
+    def _turn(self) -> None:
+        self._start_due()
+        waiting = {worker.ready: worker for worker in self._workers.values() if worker.ready != -1}
+        watched = [*waiting] if self._parent is None else [*waiting, self._parent]
+        caught, readable = self._signals.wait(self._patience(), watched)
+        for file in readable:
+            if file == self._parent:
+                self._parent = None
+                self._stop("the parent process is gone", "error")
+            else:
+                self._hear(waiting[file])
+        self._reap()
+        for number in caught:
+            self._handle(number)
+        self._meet_deadlines()
+
+    def _patience(self) -> float | None:
+        moments = [moment for moment, _ in self._deadlines]
+        if self._stop_began is None:
+            moments += self._due.values()
+        if self._reload_ends is not None:
+            moments.append(self._reload_ends)
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    # Starting workers
+
+    def _start_due(self) -> None:
+        if self._stop_began is not None:
+            return
+        now = time.monotonic()
+        for index in [index for index, moment in self._due.items() if moment <= now]:
+            del self._due[index]
+            try:
+                self._start(index)
+            except OSError as error:
+                delay = self._backoffs[index].next_delay()
+                self._log.log(f"worker {index} cannot be forked: {error}; trying again in {delay:g} s", "error")
+                self._due[index] = now + delay
+
+    def _start(self, index: int) -> None:
+        ready, is_ready = os.pipe()
+        # Nothing buffered may be written twice, and no signal may come before the child has let go of our handlers.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, [*_CAUGHT, Signals.SIGUSR2])
+        try:
+            pid = _fork()
+            if pid == 0:
+                os.close(ready)
+                self._become_worker(Post(index, self._life_line[0], is_ready), former)
+        except OSError:
+            os.close(ready)
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+            os.close(is_ready)
+        self._workers[pid] = Worker(index, self._generation, pid, ready)
+
+    def _become_worker(self, post: Post, mask: set[int | Signals]) -> NoReturn:
+        code = EXIT_FAILED
+        try:
+            self._signals.release()
+            os.close(self._life_line[1])
+            for worker in self._workers.values():
+                if worker.ready != -1:
+                    os.close(worker.ready)
+            # Until the worker's own loop takes over: SIGTERM and SIGUSR2 end it, since no request is in flight; the
+            # rest is the master's business even when a terminal sends it to the whole group.
+            signals.reset_to_default((Signals.SIGTERM, Signals.SIGUSR2, Signals.SIGCHLD))
+            signals.ignore((Signals.SIGINT, Signals.SIGQUIT, Signals.SIGHUP, Signals.SIGUSR1))
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            # What the script registered for the end of its process is not for the end of each worker.
+            atexit._clear()
+            # The script may have used the loop before run(); without one this does nothing.
+            gevent.reinit()
+            code = self._main(post)
+        except ConfigurationError as error:
+            self._log.log(f"worker {post.index} (pid {os.getpid()}) cannot start: {error}", "error")
+            code = EXIT_MISCONFIGURED
+        except BaseException as error:
+            self._log.traceback(f"worker {post.index}", error=error)
+        finally:
+            end_process(code)
+
+    def _hear(self, worker: Worker) -> None:
+        """A worker is ready, or it closed its end by dying."""
+        worker.is_ready = bool(os.read(worker.ready, 1))
+        os.close(worker.ready)
+        worker.ready = -1
+        if worker.is_ready:
+            self._finish_reload()
+            if self._on_ready is not None and self._are_all_ready():
+                self._on_ready()
+                self._on_ready = None
+
+    def _are_all_ready(self) -> bool:
+        current_ones = [worker for worker in self._workers.values() if worker.generation == self._generation]
+        return len(current_ones) == self._count and all(worker.is_ready for worker in current_ones)
+
+    # Workers that ended
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                # Any child: as the first process of a container this one inherits orphans.
+                pid, status = _waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            worker = self._workers.pop(pid, None)
+            if worker is not None:
+                if worker.ready != -1:
+                    os.close(worker.ready)
+                self._bury(worker, os.waitstatus_to_exitcode(status))
+
+    def _bury(self, worker: Worker, code: int) -> None:
+        if worker.is_ending or self._stop_began is not None:
+            # A worker that still loads its apps when SIGTERM comes has nothing to finish, so the signal just ends it.
+            if code not in (EXIT_OK, -Signals.SIGTERM):
+                self._log.log(f"{worker} {describe_end(code)}", "error")
+        elif code == EXIT_MISCONFIGURED and self._on_ready is not None:
+            # Trying again would fail in the same way.
+            self._code = EXIT_MISCONFIGURED
+            self._stop("the configuration is wrong", "error")
+        elif worker.generation == self._generation and self._reload_ends is not None:
+            self._abort_reload(f"new {worker} {describe_end(code)}")
+        elif worker.generation == self._generation:
+            self._replace(worker, code)
+
+    def _replace(self, worker: Worker, code: int) -> None:
+        backoff, delay = self._backoffs[worker.index], 0.0
+        if time.monotonic() - worker.started < SHORT_LIFE:
+            delay = backoff.next_delay()
+        else:
+            backoff.reset()
+        when = f"in {delay:g} s" if delay else "now"
+        self._log.log(f"{worker} {describe_end(code)}; a new one starts {when}", "error")
+        self._due[worker.index] = time.monotonic() + delay
+
+    # Signals
+
+    def _handle(self, number: Signals) -> None:
+        if number in _STOPPING:
+            self._stop(number.name)
+        elif number == Signals.SIGHUP:
+            self._reload()
+        elif number == Signals.SIGUSR1:
+            current().rotate()
+            for worker in self._workers.values():
+                worker.kill(number)
+
+    def _stop(self, reason: str, category: str = "info") -> None:
+        now = time.monotonic()
+        if self._stop_began is None:
+            self._stop_began = now
+            self._reload_ends = None
+            self._log.log(f"stopping within {self._grace:g} s: {reason}", category)
+            self._send_to_all(Signals.SIGTERM)
+            self._deadlines = self._last_deadlines(now + self._grace)
+        elif now - self._stop_began >= IMPATIENCE:
+            self._log.log(f"stopping now: {reason} again")
+            self._deadlines = self._last_deadlines(now)
+
+    def _last_deadlines(self, end: float) -> list[tuple[float, Signals]]:
+        return [(end, Signals.SIGUSR2), (end + LAST_WORDS, Signals.SIGKILL)]
+
+    def _meet_deadlines(self) -> None:
+        now = time.monotonic()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, number = self._deadlines.pop(0)
+            for worker in self._workers.values():
+                if worker.is_ending:
+                    if number == Signals.SIGKILL:
+                        self._log.log(f"{worker} does not end: killed", "error")
+                    worker.kill(number)
+        if self._reload_ends is not None and self._reload_ends <= now:
+            self._abort_reload(f"the new workers were not ready within {RELOAD_TIME:g} s")
+
+    def _send_to_all(self, number: Signals) -> None:
+        for worker in self._workers.values():
+            worker.is_ending = True
+            worker.kill(number)
+
+    # Reload
+
+    def _reload(self) -> None:
+        if self._stop_began is not None:
+            return
+        if self._reload_ends is not None:
+            self._log.log("SIGHUP ignored: new workers are starting already")
+            return
+        self._log.log("SIGHUP: starting new workers")
+        self._generation += 1
+        self._reload_ends = time.monotonic() + RELOAD_TIME
+        for index in self._backoffs:
+            self._due[index] = 0.0
+
+    def _finish_reload(self) -> None:
+        if self._reload_ends is None or not self._are_all_ready():
+            return
+        self._reload_ends = None
+        self._log.log("new workers are ready: stopping the old ones")
+        self._retire(lambda worker: worker.generation != self._generation)
+
+    def _abort_reload(self, reason: str) -> None:
+        """Keep the old workers; the new ones end."""
+        self._reload_ends = None
+        self._log.log(f"reload given up, the old workers stay: {reason}", "error")
+        failed = self._generation
+        self._retire(lambda worker: worker.generation == failed)
+        self._generation += 1
+        for worker in self._workers.values():
+            if not worker.is_ending:
+                worker.generation = self._generation
+        serving = {worker.index for worker in self._workers.values() if not worker.is_ending}
+        self._due = {index: 0.0 for index in self._backoffs if index not in serving}
+
+    def _retire(self, is_meant: Callable[[Worker], bool]) -> None:
+        for worker in self._workers.values():
+            if is_meant(worker) and not worker.is_ending:
+                worker.is_ending = True
+                worker.kill(Signals.SIGTERM)
+        self._deadlines = self._last_deadlines(time.monotonic() + self._grace)
+
+
+def end_process(code: int) -> NoReturn:
+    """End a forked process: run what was registered since the fork, write what is pending, and go no further up."""
+    try:
+        atexit._run_exitfuncs()
+        logging.shutdown()
+        current().flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def describe_end(code: int) -> str:
+    """How a process ended, from its exit code; negative is a signal."""
+    return f"was killed by {Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

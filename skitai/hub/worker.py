@@ -1,0 +1,104 @@
+"""The life of one serving process: serve, and end well when a signal says so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from signal import Signals
+from typing import Any, Final
+
+from gevent import get_hub, spawn
+from gevent.event import Event
+
+from skitai.hub.server import Server
+from skitai.hub.supervisor import EXIT_OK, IMPATIENCE
+from skitai.net.logs import Logs
+
+_READABLE: Final = 1
+
+
+class Worker:
+    """Serves until a signal says stop, or the process that started this one is gone.
+
+    Under a supervisor the signals come from it: SIGTERM finishes the requests in flight, SIGUSR2 ends now, SIGUSR1
+    rotates the logs; what a terminal sends to the whole group (SIGINT, SIGQUIT, SIGHUP) stays ignored. A server without
+    a supervisor answers to those as well.
+
+    Args:
+        server: with its listeners.
+        logs: to rotate and to write at the end.
+        messages: for the server log, once it serves.
+    """
+
+    def __init__(self, server: Server, logs: Logs, messages: Sequence[str]) -> None:
+        self._server = server
+        self._logs = logs
+        self._messages = messages
+        self._is_told = Event()
+        self._is_hurried = Event()
+        self._code = EXIT_OK
+        self._watchers: list[Any] = []
+        self._told_at = 0.0
+
+    def run(
+        self, on_ready: Callable[[], None], life_line: int | None, alone: Mapping[Signals, int] | None = None
+    ) -> int:
+        """Serve; returns when all is over.
+
+        Args:
+            on_ready: called when clients are accepted.
+            life_line: a file descriptor that becomes readable when the parent process is gone.
+            alone: for a server without a supervisor, the further signals that stop it, with their exit codes.
+
+        Returns:
+            The exit code of the process.
+        """
+        self._watch_signals(alone or {})
+        if life_line is not None:
+            self._watch(get_hub().loop.io(life_line, _READABLE), self._tell, EXIT_OK)
+        self._server.start()
+        for message in self._messages:
+            self._logs.server.log(message)
+        self._logs.flush()
+        on_ready()
+        self._is_told.wait()
+        self._finish()
+        return self._code
+
+    def _watch_signals(self, alone: Mapping[Signals, int]) -> None:
+        for number, code in {Signals.SIGTERM: EXIT_OK, **alone}.items():
+            self._watch(get_hub().loop.signal(number), self._tell, code)
+        self._watch(get_hub().loop.signal(Signals.SIGUSR2), self._hurry)
+        self._watch(get_hub().loop.signal(Signals.SIGUSR1), self._logs.rotate)
+
+    def _watch(self, watcher: Any, callback: Callable[..., object], *args: object) -> None:
+        watcher.start(callback, *args)
+        self._watchers.append(watcher)
+
+    def _tell(self, code: int) -> None:
+        """Stop; the same again after a second means now. Called in the loop."""
+        now = get_hub().loop.now()
+        if not self._is_told.is_set():
+            self._told_at = now
+            self._code = code
+            self._is_told.set()
+        elif now - self._told_at >= IMPATIENCE:
+            self._hurry()
+
+    def _hurry(self) -> None:
+        self._is_told.set()
+        self._is_hurried.set()
+
+    def _finish(self) -> None:
+        stopping = spawn(self._server.stop)
+        waiting = spawn(self._is_hurried.wait)
+        import gevent
+
+        gevent.wait([stopping, waiting], count=1)
+        for watcher in self._watchers:
+            watcher.stop()
+            watcher.close()
+        self._logs.close()
+
+
+assert os

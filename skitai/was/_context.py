@@ -1,0 +1,171 @@
+"""The object that ``was`` is: of one request, or of the process outside any; and how the right one is found."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+from greenlet import getcurrent
+
+from skitai.was import _missing, _modes, _rpc, _services, _settings
+from skitai.was._exchange import RequestView
+from skitai.was._utilities import Utilities
+
+_variable: ContextVar[Context] = ContextVar("skitai.was")
+_TREE_KEY = "skitai.was"
+
+#: Objects that apps registered, by name.
+_registered: dict[str, Any] = {}
+
+
+class _HttpName:
+    """``was.get`` and its like. No data descriptor, so that a test may put a double into an instance."""
+
+    __slots__ = ("_service",)
+
+    def __init__(self, name: str) -> None:
+        self._service = _services.HTTP[name]
+
+    def __get__(self, context: Context | None, owner: type[Context]) -> Any:
+        return self if context is None else _services.Service(context, self._service)
+
+
+class Context(Utilities):
+    """``was`` of one request.
+
+    Args:
+        exchange: the request that is being served; ``None`` outside any.
+    """
+
+    def __init__(self, exchange: Any = None) -> None:
+        self.exchange = exchange
+
+    # Services; those of HTTP are added below
+
+    @property
+    def rpc(self) -> _rpc.RpcService:
+        """XML-RPC: ``was.rpc(url).method(args)``."""
+        return _rpc.RpcService(self)
+
+    # The request
+
+    @property
+    def request(self) -> Any:
+        """The request that is being served."""
+        if self.exchange is None:
+            raise AttributeError("was.request exists only while a request is served")
+        return RequestView(self.exchange)
+
+    def txnid(self) -> str:
+        """Return ``<gtxnid>/<ltxnid>`` of the request, ``""`` outside any."""
+        return "" if self.exchange is None else str(self.exchange.transaction)
+
+    @property
+    def log_tag(self) -> str:
+        """What marks log lines of this context: the transaction."""
+        return self.txnid()
+
+    # For services
+
+    def transaction_lines(self) -> str:
+        """Return the header lines of one more call of this request; ``""`` outside any."""
+        return "" if self.exchange is None else self.exchange.transaction.next_lines()
+
+    def activate(self) -> None:
+        """Make this what :func:`current` finds in the running task and in what that starts."""
+        activate(self)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return _registered[name]
+        except KeyError:
+            raise AttributeError(
+                f"was has no {name!r}: no such service, and nothing was registered by wasc.register({name!r}, ...)"
+            ) from None
+
+    def __str__(self) -> str:
+        return "was: Skitai WSGI Appliation Service"  # so spelled by every version
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.txnid() or 'outside a request'}>"
+
+
+for _name in _services.HTTP:
+    setattr(Context, _name, _HttpName(_name))
+for _name, _service in _missing.SERVICES.items():
+    setattr(Context, _name, _service)
+
+#: Every name of the context that is always there: what may not be registered, and what the module forwards.
+NAMES = frozenset(name for name in dir(Context) if not name.startswith("_"))
+
+
+class ProcessContext(Context):
+    """``was`` outside any request, and what an app sets up the process with: ``wasc`` in its start-up function."""
+
+    def register(self, name: str, obj: Any) -> None:
+        """Make ``obj`` an attribute of every ``was`` of this process.
+
+        Raises:
+            ValueError: the name is no identifier, starts with an underscore, or is one of ``was`` itself.
+        """
+        if not name.isidentifier() or name.startswith("_") or name in NAMES:
+            raise ValueError(f"{name!r} cannot be registered: it is no public identifier, or a name of was itself")
+        _registered[name] = obj
+
+    def unregister(self, name: str) -> Any:
+        """Take back what was registered, and return it.
+
+        Raises:
+            KeyError: there is no such thing.
+        """
+        return _registered.pop(name)
+
+    def configure(self, **changes: Any) -> None:
+        """Change bounds and defaults of all further calls, as ``wasc.configure(verify="/etc/ssl/ours.pem")``.
+
+        Args:
+            **changes: see ``docs/was.md``.
+
+        Raises:
+            TypeError: there is no such setting.
+        """
+        _settings.configure(**changes)
+
+    @property
+    def numthreads(self) -> int:
+        """Slots for app calls; 0 is the single-thread mode. The server sets it."""
+        return _modes.current.threads
+
+    @numthreads.setter
+    def numthreads(self, number: int) -> None:
+        _modes.current.threads = number
+
+    @property
+    def single_threaded(self) -> bool:
+        """Whether this is the single-thread mode."""
+        return _modes.current.is_single
+
+
+#: The context of the process.
+wasc = ProcessContext()
+
+
+def current() -> Context:
+    """Return the context of the request in which the caller runs, or that of the process.
+
+    A greenlet or ``threading.Thread`` that an app started has a :mod:`contextvars` context of its own, but belongs to
+    the tree of the greenlet that started it: there its request is found.
+    """
+    context = _variable.get(None)
+    if context is not None:
+        return context
+    tree: dict[str, Any] | None = getattr(getcurrent(), "spawn_tree_locals", None)
+    return tree.get(_TREE_KEY, wasc) if tree else wasc
+
+
+def activate(context: Context) -> None:
+    """Make ``context`` what :func:`current` finds from now on in the running task and in what that starts."""
+    _variable.set(context)
+    tree: dict[str, Any] | None = getattr(getcurrent(), "spawn_tree_locals", None)
+    if tree is not None:
+        tree[_TREE_KEY] = context

@@ -1,0 +1,72 @@
+"""What the calls of one gevent hub share: connection pools, the sweep over their deadlines, what servers challenged.
+
+A native thread has a hub of its own, and so pools of its own: sockets and watchers never cross threads.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub
+
+from skitai.net.timers import Sweep
+from skitai.wire.auth import Authorization
+
+if TYPE_CHECKING:
+    from skitai.was._http_pool import HttpPool, Origin
+
+
+class Engine:
+    """See the module.
+
+    Attributes:
+        pools: HTTP connections by origin.
+        authorizations: how to answer the challenges of an origin, for one user.
+        sweep: closes what idles or hangs.
+    """
+
+    def __init__(self, hub: Any) -> None:
+        self.hub = hub
+        self.sweep = Sweep()
+        self.pools: dict[Origin, HttpPool] = {}
+        self.authorizations: dict[tuple[Origin, str], Authorization] = {}
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        for pool in list(self.pools.values()):
+            pool.close_idle()
+
+    def forget_process(self) -> None:
+        """After a fork: the connections belong to the parent, which goes on with them."""
+        for pool in self.pools.values():
+            pool.drop_all()
+        self.pools.clear()
+
+    def __repr__(self) -> str:
+        return f"<Engine {list(self.pools.values())}>"
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def current() -> Engine:
+    """Return the engine of this thread's hub, made on first use."""
+    hub = get_hub()
+    try:
+        return hub.skitai_was  # type: ignore[no-any-return]
+    except AttributeError:
+        hub.skitai_was = engine = Engine(hub)
+        _engines.add(engine)
+        return engine
+
+
+def _forget_process() -> None:
+    for engine in list(_engines):
+        engine.forget_process()
+        del engine.hub.skitai_was
+        _engines.discard(engine)
+
+
+os.register_at_fork(after_in_child=_forget_process)

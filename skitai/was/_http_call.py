@@ -1,0 +1,187 @@
+"""Making the call of an HTTP service: its body and its header lines, from what a caller gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from skitai.errors import LocalProtocolError
+from skitai.was import _callback, _clusters, _settings
+from skitai.was._bodies import StreamedBody
+from skitai.was._call import Call
+from skitai.was._http_result import HttpResult
+from skitai.was._result import Result
+from skitai.wire import clusters, encodings, formdata, urls
+from skitai.wire.auth import Credentials, credentials
+from skitai.wire.codings import ACCEPTED
+from skitai.wire.fields import check_field
+
+Body = bytes | StreamedBody
+Headers = Iterable[tuple[str, Any]] | Mapping[str, Any] | None
+
+
+class HttpService(NamedTuple):
+    """What ``was.<name>`` sends.
+
+    Attributes:
+        content_type: of the body; ``None`` for a method whose data goes into the query.
+    """
+
+    name: str
+    method: str
+    content_type: str | None = None
+    protocol: str = "http"
+    result: type[Result] = HttpResult
+
+
+class Options(NamedTuple):
+    """What every service takes beside its own arguments; see ``docs/was.md``."""
+
+    auth: Any = None
+    headers: Headers = None
+    meta: dict[str, Any] | None = None
+    use_cache: bool = True
+    filter: Any = None
+    callback: Any = None
+    timeout: float | None = None
+    verify: bool | str | None = None
+
+
+#: ``was.upload``; its content type has a boundary that is new for each call.
+UPLOAD = "multipart/form-data"
+
+
+def make_call(service: HttpService, uri: str, data: Any, options: Options, is_map: bool) -> Call:
+    """Return the call, complete but for what depends on the server that will get it.
+
+    Raises:
+        ValueError, TypeError, LocalProtocolError, ConfigurationError: it cannot be made.
+    """
+    if not isinstance(uri, str):
+        raise TypeError(f"the URL is a str, not {type(uri).__name__}")
+    if service.content_type is None:
+        body: Body = b""
+        content_type = ""
+        if data is not None:
+            uri = urls.add_query(uri, data)
+    else:
+        content_type = _given_content_type(options.headers) or service.content_type
+        body, content_type = _encode(data, content_type)
+        if is_map and not isinstance(body, bytes) and not body.can_repeat:
+            body = body.read()
+    auth = credentials(options.auth)
+    if uri[:1] != "@":
+        auth = auth or _from_userinfo(urls.parse_url(uri).userinfo)
+    else:
+        _check_alias(uri)
+    lines, has_authorization = _header_lines(options.headers, content_type, body, service.content_type is not None)
+    if options.callback is not None:
+        _callback.check(options.callback)
+    timeout = options.timeout
+    return Call(
+        service.protocol, service.method, uri, is_map, body, lines, None if has_authorization else auth, options.verify,
+        _settings.current.idle_time if timeout is None else float(timeout), options.meta, options.use_cache,
+        options.filter, options.callback, service.result, service.name,
+    )  # fmt: skip
+
+
+def empty_call(service: HttpService, uri: object, options: Options, is_map: bool) -> Call:
+    """Return a call that says what was asked for, when it cannot be made."""
+    return Call(
+        service.protocol, service.method, str(uri), is_map, b"", "", None, None, 0.0, options.meta, False,
+        options.filter, options.callback, service.result, service.name,
+    )  # fmt: skip
+
+
+def _check_alias(uri: str) -> None:
+    definition = _clusters.find(_clusters.split(uri)[0]).definition
+    if definition.kind not in clusters.HTTP_KINDS:
+        raise ValueError(f"@{definition.name} is of type {definition.kind}, which is not asked by HTTP")
+
+
+def _from_userinfo(userinfo: tuple[str, str] | None) -> Credentials | None:
+    return Credentials(*userinfo) if userinfo is not None else None
+
+
+# The body
+
+
+def _encode(data: Any, content_type: str) -> tuple[Body, str]:
+    """Return the body and its content type; no body has none."""
+    if data is None:
+        return b"", ""
+    if content_type.startswith(UPLOAD):
+        return _encode_upload(data, content_type)
+    if isinstance(data, (bytes, str, bytearray, memoryview)):
+        return encodings.encode(data, content_type), content_type
+    if hasattr(data, "read"):
+        return StreamedBody([data]), content_type
+    if hasattr(data, "__next__"):
+        return StreamedBody([data]), content_type
+    return encodings.encode(data, content_type), content_type
+
+
+def _encode_upload(data: Any, content_type: str) -> tuple[Body, str]:
+    if isinstance(data, (bytes, bytearray)):
+        given = content_type if "boundary" in content_type else formdata.content_type(formdata.boundary_of(bytes(data)))
+        return bytes(data), given
+    boundary = formdata.new_boundary()
+    pieces = formdata.pieces(data, boundary)
+    kind = formdata.content_type(boundary)
+    return (pieces[0] if len(pieces) == 1 else StreamedBody(pieces)), kind
+
+
+# The header section
+
+
+def _given_content_type(headers: Headers) -> str | None:
+    for name, value in _pairs(headers):
+        if name.lower() == "content-type":
+            return value
+    return None
+
+
+def _pairs(headers: Headers) -> list[tuple[str, str]]:
+    if not headers:
+        return []
+    items = headers.items() if isinstance(headers, Mapping) else headers
+    return [(name, value.decode("latin-1") if isinstance(value, bytes) else str(value)) for name, value in items]
+
+
+def _header_lines(headers: Headers, content_type: str, body: Body, has_body: bool) -> tuple[str, bool]:
+    """Return the lines, and whether they hold an Authorization."""
+    framing = _framing(content_type, body) if has_body else ""
+    if not headers:
+        return _default_lines(_settings.current.user_agent, frozenset()) + framing, False
+    lines = ""
+    given = set()
+    for name, value in _pairs(headers):
+        check_field(name, value)
+        key = name.lower()
+        if key == "transfer-encoding":
+            raise LocalProtocolError("Transfer-Encoding is chosen by the client, not by a header")
+        if key in ("content-length", "content-type"):
+            continue  # of the body, whatever was said
+        given.add(key)
+        line = f"{name}: {value}\r\n"
+        lines = f"Host: {value}\r\n" + lines if key == "host" else lines + line
+    given &= {"accept", "accept-encoding", "user-agent", "authorization"}
+    return lines + _default_lines(_settings.current.user_agent, frozenset(given)) + framing, "authorization" in given
+
+
+@lru_cache(maxsize=64)
+def _default_lines(user_agent: str, given: frozenset[str]) -> str:
+    fields = [("Accept", "*/*"), ("Accept-Encoding", ACCEPTED), ("User-Agent", user_agent)]
+    for name, value in fields:
+        check_field(name, value)
+    return "".join(f"{name}: {value}\r\n" for name, value in fields if name.lower() not in given)
+
+
+def _framing(content_type: str, body: Body) -> str:
+    lines = ""
+    if content_type:
+        check_field("Content-Type", content_type)
+        lines = f"Content-Type: {content_type}\r\n"
+    length = len(body) if isinstance(body, bytes) else body.length
+    return lines + ("Transfer-Encoding: chunked\r\n" if length is None else f"Content-Length: {length}\r\n")

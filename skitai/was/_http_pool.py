@@ -1,0 +1,171 @@
+"""The connections to one origin: kept, counted, and handed to attempts in order.
+
+Rules: a kept connection is probed before use; the last one given back is used first, so that the surplus can expire; an
+attempt that finds none waits for whatever comes first, a connection of its own or one that another gives back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from skitai.errors import ConnectionFailed, ReadTimeout
+from skitai.net import pool as workers
+from skitai.net.connect import connect
+from skitai.net.tls import client_context
+from skitai.was import _settings
+from skitai.was._http_connection import HttpConnection
+
+if TYPE_CHECKING:
+    from skitai.was._engine import Engine
+    from skitai.was._http_attempt import HttpAttempt
+
+
+class Origin(NamedTuple):
+    """Where connections go, and how they are secured: only equal ones may be shared."""
+
+    scheme: str
+    host: str
+    port: int
+    verify: bool | str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+class HttpPool:
+    """The connections of one engine to one origin."""
+
+    def __init__(self, engine: Engine, origin: Origin) -> None:
+        self.engine = engine
+        self.origin = origin
+        self._idle: list[HttpConnection] = []
+        self._open: set[HttpConnection] = set()
+        self._connecting = 0
+        self._waiting: deque[HttpAttempt] = deque()
+
+    # For attempts
+
+    def submit(self, attempt: HttpAttempt) -> None:
+        """Send ``attempt``, at once when a kept connection is fit, else as soon as there is one. Never blocks."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_fit() and self._begin(connection, attempt):
+                return
+            self._discard(connection)
+        attempt.deadline = time.monotonic() + attempt.timeout
+        attempt.queue = self
+        self._waiting.append(attempt)
+        self.engine.sweep.watch(attempt)
+        self._connect_more()
+
+    def withdraw(self, attempt: HttpAttempt) -> None:
+        """``attempt`` waited too long."""
+        self._waiting.remove(attempt)
+        self.engine.sweep.forget(attempt)
+        self._forget_if_empty()
+        most = _settings.current.connections
+        attempt.fail(ReadTimeout(f"none of the {most} connections to {self.origin} got free in time"))
+
+    # For connections
+
+    def give_back(self, connection: HttpConnection) -> None:
+        """``connection`` can take another attempt."""
+        if not self._waiting:
+            connection.rest()
+            self._idle.append(connection)
+            return
+        attempt = self._take_waiting()
+        if not self._begin(connection, attempt):
+            self._discard(connection)
+            self.submit(attempt)
+
+    def forget(self, connection: HttpConnection) -> None:
+        """``connection`` is closed."""
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._connect_more()
+        self._forget_if_empty()
+
+    def drop_idle(self) -> None:
+        """Close what is kept: one of them turned out stale, and a server that restarted has closed them all."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            self._discard(connection)
+
+    def close_idle(self) -> None:
+        """Close what is kept."""
+        self.drop_idle()
+        self._forget_if_empty()
+
+    def drop_all(self) -> None:
+        """After a fork."""
+        for connection in self._open:
+            connection.drop()
+
+    # Connecting
+
+    def _connect_more(self) -> None:
+        while (
+            self._connecting < len(self._waiting)
+            and self._connecting + len(self._open) < _settings.current.connections
+        ):
+            self._connecting += 1
+            workers.spawn(self._connect)
+
+    def _connect(self) -> None:
+        error: Exception
+        try:
+            connection = self._open_connection()
+        except ConnectionFailed as failure:
+            error = failure
+        except Exception as failure:  # settings of TLS that cannot work; whoever waits must hear of it
+            error = failure
+        else:
+            self._connecting -= 1
+            self._open.add(connection)
+            self.give_back(connection)
+            return
+        self._connecting -= 1
+        if self._waiting:
+            self._take_waiting().fail(error)
+        self._forget_if_empty()
+
+    def _open_connection(self) -> HttpConnection:
+        origin = self.origin
+        deadline = time.monotonic() + _settings.current.connect_time
+        if self._waiting:
+            deadline = min(deadline, self._waiting[0].deadline)
+        tls = client_context(origin.verify) if origin.scheme == "https" else None
+        return HttpConnection(self, connect(origin.host, origin.port, deadline, tls))
+
+    # Internals
+
+    def _begin(self, connection: HttpConnection, attempt: HttpAttempt) -> bool:
+        try:
+            connection.begin(attempt)
+        except ConnectionFailed:  # nothing was sent: any request may go to another connection
+            return False
+        return True
+
+    def _take_waiting(self) -> HttpAttempt:
+        attempt = self._waiting.popleft()
+        attempt.queue = None
+        self.engine.sweep.forget(attempt)
+        return attempt
+
+    def _discard(self, connection: HttpConnection) -> None:
+        self._open.discard(connection)
+        connection.close()
+
+    def _forget_if_empty(self) -> None:
+        if not (self._open or self._waiting or self._connecting):
+            self.engine.pools.pop(self.origin, None)
+
+    def __repr__(self) -> str:
+        return (
+            f"<HttpPool {self.origin} {len(self._open)} open, {len(self._idle)} idle, "
+            f"{self._connecting} connecting, {len(self._waiting)} waiting>"
+        )

@@ -1,0 +1,194 @@
+"""The answer of an HTTP server, read as far as somebody asks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from email.message import Message
+from http.cookies import CookieError, SimpleCookie
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Self
+
+from skitai.was._result import Node, Result
+from skitai.wire import outcomes
+from skitai.wire.http1 import ResponseHead
+
+if TYPE_CHECKING:
+    from skitai.was._call import Call
+
+
+class Headers(Mapping[str, str | list[str]]):
+    """Header fields by name, whatever their case. A field that came more than once is a list."""
+
+    def __init__(self, fields: list[tuple[str, str]]) -> None:
+        self._values: dict[str, str | list[str]] = {}
+        self._names: dict[str, str] = {}
+        for name, value in fields:
+            key = name.lower()
+            known = self._values.get(key)
+            if known is None:
+                self._names[key] = name
+                self._values[key] = value
+            else:
+                self._values[key] = [*known, value] if isinstance(known, list) else [known, value]
+
+    def __getitem__(self, name: str) -> str | list[str]:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names.values())
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({dict(self)!r})"
+
+
+_NO_HEAD = ResponseHead(0, "", 11, [], False)
+
+
+class HttpResult(Result):
+    """The outcome of an HTTP request.
+
+    Attributes:
+        history: answers before this one; always empty, because redirects are not followed.
+    """
+
+    __slots__ = ("_content", "_data", "_head", "_headers", "history")
+
+    def __init__(
+        self, call: Call, node: Node, status: int, code: int, reason: str, error: BaseException | None = None
+    ) -> None:
+        super().__init__(call, node, status, code, reason, error)
+        self._head = _NO_HEAD
+        self._content = b""
+        self._data: Any = _UNREAD
+        self._headers: Headers | None = None
+        self.history: list[Any] = []
+
+    @classmethod
+    def answered(cls, call: Call, node: Node, head: ResponseHead, content: bytes) -> Self:
+        """Return the result for a complete answer; ``content`` has its content coding undone."""
+        result = cls(call, node, outcomes.NORMAL, head.status, head.reason)
+        result._head = head
+        result._content = content
+        return result
+
+    def as_cached(self, call: Call) -> Self:
+        """See :meth:`Result.as_cached`. Data is decoded anew: what one caller does to it, another does not see."""
+        again = super().as_cached(call)
+        again._data = _UNREAD
+        return again
+
+    # The body
+
+    @property
+    def data(self) -> Any:
+        """The decoded object of a JSON answer, else the bytes; ``None`` when the call failed or timed out.
+
+        Raises:
+            ValueError: the answer says it is JSON and is not.
+        """
+        if self._data is _UNREAD:
+            self._data = self._read_data()
+        return self._data
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the body, decompressed; ``b""`` when the call failed or timed out."""
+        return self._content
+
+    binary = content
+
+    @property
+    def text(self) -> str:
+        """The body decoded by the charset of its content type, else as UTF-8; what does not decode becomes U+FFFD."""
+        try:
+            return self._content.decode(self.encoding, "replace")
+        except LookupError:  # a charset that does not exist
+            return self._content.decode("utf-8", "replace")
+
+    @property
+    def encoding(self) -> str:
+        """The charset of the content type, ``utf-8`` when it names none."""
+        return self.get_header_with_attr("content-type")[1].get("charset") or "utf-8"
+
+    @property
+    def raw(self) -> BytesIO:
+        """The body as a file."""
+        return BytesIO(self._content)
+
+    def json(self) -> Any:
+        """Return the body decoded as JSON, whatever its content type.
+
+        Raises:
+            ValueError: it is no JSON, or the call failed.
+        """
+        if self.status != outcomes.NORMAL:
+            raise ValueError(f"no answer to read JSON from: {self.code} {self.reason}")
+        return json.loads(self._content)
+
+    # The header section
+
+    @property
+    def version(self) -> str:
+        """The HTTP version of the answer, ``"1.1"`` or ``"1.0"``."""
+        return "1.0" if self._head.version == 10 else "1.1"
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields by name."""
+        if self._headers is None:
+            self._headers = Headers(self._head.fields)
+        return self._headers
+
+    @property
+    def header(self) -> list[str]:
+        """The lines of the header section as they came."""
+        return [f"{name}: {value}" for name, value in self._head.fields]
+
+    def get_header(self, name: str, default: str | None = None) -> str | None:
+        """Return the (first) value of a field."""
+        value = self.headers.get(name, default)
+        return value[0] if isinstance(value, list) else value
+
+    def get_header_with_attr(self, name: str, default: str | None = None) -> tuple[str | None, dict[str, str]]:
+        """Return the value of a field without its parameters, and these: ``("text/html", {"charset": "utf-8"})``."""
+        value = self.get_header(name)
+        if value is None:
+            return default, {}
+        message = Message()
+        message["content-type"] = value
+        parameters = message.get_params([])
+        return value.partition(";")[0].strip(), {str(key).lower(): str(text) for key, text in parameters[1:]}
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that the answer sets, by name. No later call sends them: cookies are not kept."""
+        values = self.headers.get("set-cookie", [])
+        found: dict[str, str] = {}
+        for value in [values] if isinstance(values, str) else values:
+            try:
+                found.update((name, morsel.value) for name, morsel in SimpleCookie(value).items())
+            except CookieError:
+                continue
+        return found
+
+    def _read_data(self) -> Any:
+        if self.status != outcomes.NORMAL:
+            return None
+        if not self._content:
+            return b""
+        kind = self.get_header("content-type") or ""
+        if kind.lower().startswith("application/json"):
+            return json.loads(self._content)
+        return self._content
+
+
+class _Unread:
+    def __repr__(self) -> str:
+        return "not read yet"
+
+
+_UNREAD = _Unread()

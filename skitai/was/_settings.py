@@ -1,0 +1,51 @@
+"""Bounds and defaults of the calls that this process makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from skitai.constants import NAME
+from skitai.settings import MIB, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What holds for every call that does not say otherwise."""
+
+    # Seconds for name, connection and TLS handshake together; longer: status 2, code 702.
+    connect_time: float = 5.0
+    # Seconds without a byte in either direction; longer: status 2, code 702. ``timeout=`` of a call sets its own.
+    idle_time: float = 10.0
+    # Seconds from the start of a call to the end of its answer, however steadily it drips; longer: status 2, code 702.
+    total_time: float = 600.0
+    # Seconds that an unused connection is kept; a server that announces less (Keep-Alive: timeout=5) gets less.
+    keep_time: float = 120.0
+    # Open connections to one server; further calls wait for one of them, at most ``idle_time``.
+    connections: int = 1_000
+    # Bytes of one answer after its content coding is undone; more: status 2, code 718.
+    body_bytes: int = 256 * MIB
+    # Certificates are checked against the system's authorities (True), this PEM file (a string), or not at all (False).
+    verify: bool | str = True
+    # The User-Agent field.
+    user_agent: str = NAME
+    # Bounds of the header section of an answer; one beyond is an invalid answer (status 2, code 716).
+    limits: Limits = field(default_factory=lambda: Limits(header_count=200))
+
+
+#: What holds now; replaced as a whole by :func:`configure`.
+current = ClientSettings()
+
+
+def configure(**changes: Any) -> ClientSettings:
+    """Change settings for all calls from now on; connections that are open stay as they are.
+
+    Args:
+        **changes: fields of :class:`ClientSettings`.
+
+    Raises:
+        TypeError: there is no such setting.
+    """
+    global current
+    current = replace(current, **changes)
+    return current
