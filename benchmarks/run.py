@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.contenders import APPS, CASES, PEERS_BIN, US, Contender, environment, is_ours_runnable, ours
+from harness.contenders import APPS, CASES, PEERS_BIN, Contender, environment, our_python
 from harness.idle import IdleSample, measure_idle
 from harness.load import Sample, check_page, fetch, figure, measure, run_wrk
 from harness.peers_env import ensure_peers, versions
@@ -56,10 +56,7 @@ class Bench:
 
     def can_run(self, contender: Contender) -> bool:
         """Whether the contender is installed; if not, the table says so."""
-        if contender.name.startswith(US):
-            possible = is_ours_runnable()
-        else:
-            possible = all(package in self.peer_versions for package in contender.packages)
+        possible = all(package in self.peer_versions for package in contender.packages)
         if not possible:
             self.note(f"{contender.name}: not installed here, not measured")
         return possible
@@ -209,7 +206,7 @@ def main(arguments: Sequence[str]) -> int:
         bench = Bench(options, Path(folder))
         sections = bench.run(options.case)
     everyone = [one for case in CASES.values() for one in case]
-    found = versions_section(versions(ours("").command[0]), bench.peer_versions, everyone)
+    found = versions_section(versions(our_python()), bench.peer_versions, everyone)
     report = merge(Path(options.output), sections, found)
     if options.output == "-":
         print(report)

@@ -34,10 +34,15 @@ class Contender:
     packages: tuple[str, ...]
 
 
-def ours(script: str, *arguments: str, name: str = US) -> Contender:
+def ours(app: str, *options: str, name: str = US) -> Contender:
     """Our server, from the project's own environment (or the running one when there is none)."""
-    python = str(OUR_PYTHON) if OUR_PYTHON.exists() else sys.executable
-    return Contender(name, (python, "-m", "skitai", script, "{port}", *arguments), ())
+    command = (our_python(), "-m", "gevent.monkey", "serve_skitai.py", "{port}", app, *options)
+    return Contender(name, command, ())
+
+
+def our_python() -> str:
+    """The interpreter that the project is installed for."""
+    return str(OUR_PYTHON) if OUR_PYTHON.exists() else sys.executable
 
 
 def gunicorn(app: str, *options: str, name: str = "gunicorn -k gevent", client: str = "") -> Contender:
@@ -90,19 +95,19 @@ def contenders(case: str) -> list[Contender]:
 
 
 CASES: dict[str, list[Contender]] = {
-    "hello": [ours("skitai_hello.py"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
-    "flask": [ours("skitai_flask.py"), *wsgi_servers("flask_hello:app")],
+    "hello": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
+    "flask": [ours("flask_hello:app"), *wsgi_servers("flask_hello:app")],
     "fanout": [
-        ours("skitai_fanout.py"),
+        ours("fanout_skitai:app"),
         uvicorn("fanout_aiohttp:app", name="uvicorn + aiohttp", client="aiohttp"),
         gunicorn(
             "fanout_geventhttpclient:app", name="gunicorn gevent + geventhttpclient", client="geventhttpclient"
         ),
         gunicorn("fanout_requests:app", name="gunicorn gevent + requests", client="requests"),
     ],
-    "log": [ours("skitai_hello.py"), ours("skitai_hello.py", "log", name="skitai, request log on")],
+    "log": [ours("wsgi_hello:app"), ours("wsgi_hello:app", "log", name=f"{US}, request log on")],
     "idle": [
-        ours("skitai_hello.py", "idle"),
+        ours("wsgi_hello:app"),
         gunicorn("wsgi_hello:app", "--keep-alive", "600", "--worker-connections", ROOM),
         pywsgi("wsgi_hello:app"),
         waitress("wsgi_hello:app", "--channel-timeout=600", "--asyncore-use-poll"),
@@ -111,11 +116,6 @@ CASES: dict[str, list[Contender]] = {
         bjoern("wsgi_hello:app"),
     ],
 }
-
-
-def is_ours_runnable() -> bool:
-    """Whether the project has a server to run yet."""
-    return (ROOT / "skitai" / "__main__.py").exists()
 
 
 def environment(upstream_port: int) -> dict[str, str]:

@@ -15,12 +15,12 @@ from harness.load import Sample
 
 HEAD = """# Benchmark results
 
-Written by `make bench`; do not edit. Machines differ and are shared, so **read the ratios, not the rates**: *us / peer*
-is our median over the peer's in the same run, with the smallest and largest of the rounds in brackets. Each server has a
-core of its own, wrk and the upstream have another; rounds go through all servers in turn, each started fresh, its page
-checked, and warmed up before it is measured. A run in which wrk saw an error or a status other than 200 is not counted
-but named. *Server core* is the share of its core that the server used: well below 100 % means that something else (the
-load generator, waiting) was the limit, and the ratio flatters the slower one.
+Written by `make bench`; do not edit. Machines differ and are shared, so **read the ratios, not the rates**: *us /
+peer* is our median over the peer's in the same run, with the smallest and largest of the rounds in brackets. Each
+server has a core of its own, wrk and the upstream have another; rounds go through all servers in turn, each started
+fresh, its page checked, and warmed up before it is measured. A run in which wrk saw an error or a status other than
+200 is not counted but named. *Server core* is the share of its core that the server used: well below 100 % means
+that something else (the load generator, waiting) was the limit, and the ratio flatters the slower one.
 """
 
 TITLES = {
