@@ -1,16 +1,17 @@
 """Every exception that Skitai raises on purpose.
 
-    SkitaiError
-    ├── ConfigurationError      a script or a setting is wrong; the text names the next step
-    ├── UnknownAlias            ``was.get("@nope/x")`` with no such alias (also a KeyError)
-    ├── ProtocolError           bytes on a connection broke a protocol's rules
-    │   ├── RemoteProtocolError     the peer is to blame; carries the status a server answers with
-    │   └── LocalProtocolError      our own side (an app, a caller) tried to send something invalid
-    ├── ConnectionFailed        the network failed; carries the 7xx code of the result
-    │   ├── NameNotFound, ConnectFailed, ConnectTimeout, ReadTimeout, WriteTimeout, PeerClosed, TlsFailed
-    ├── OperationTimeout        a wait ended before its result came
-    ├── RequestFailed           ``reraise()`` of a result whose status is not 3
-    └── ClientDisconnected      the client of a served request went away
+SkitaiError
+├── ConfigurationError      a script or a setting is wrong; the text names the next step
+│   └── LaunchError             a server cannot be started or stopped as asked (also a SystemError)
+├── UnknownAlias            ``was.get("@nope/x")`` with no such alias (also a KeyError)
+├── ProtocolError           bytes on a connection broke a protocol's rules
+│   ├── RemoteProtocolError     the peer is to blame; carries the status a server answers with
+│   └── LocalProtocolError      our own side (an app, a caller) tried to send something invalid
+├── ConnectionFailed        the network failed; carries the 7xx code of the result
+│   ├── NameNotFound, ConnectFailed, ConnectTimeout, ReadTimeout, WriteTimeout, PeerClosed, TlsFailed
+├── OperationTimeout        a wait ended before its result came
+├── RequestFailed           ``reraise()`` of a result whose status is not 3
+└── ClientDisconnected      the client of a served request went away
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ class SkitaiError(Exception):
 
 class ConfigurationError(SkitaiError):
     """A script, a setting or a command line is wrong; the text says what to do."""
+
+
+class LaunchError(ConfigurationError, SystemError):
+    """A server cannot be started or stopped as asked: nothing is mounted, none runs, one runs already."""
 
 
 class UnknownAlias(SkitaiError, KeyError):
@@ -36,7 +41,9 @@ class UnknownAlias(SkitaiError, KeyError):
         self.name = name
 
     def __str__(self) -> str:
-        return f"alias @{self.name} is not defined: call skitai.alias('@{self.name}', type, servers) before skitai.run()"
+        return (
+            f"alias @{self.name} is not defined: call skitai.alias('@{self.name}', type, servers) before skitai.run()"
+        )
 
 
 class ProtocolError(SkitaiError):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from signal import Signals
 from typing import Any, Final
 
-from gevent import get_hub, spawn
+from gevent import get_hub, spawn, wait
 from gevent.event import Event
 
 from skitai.hub.server import Server
@@ -77,7 +77,7 @@ class Worker:
 
     def _tell(self, code: int) -> None:
         """Stop; the same again after a second means now. Called in the loop."""
-        now = get_hub().loop.now()
+        now = time.monotonic()
         if not self._is_told.is_set():
             self._told_at = now
             self._code = code
@@ -92,13 +92,8 @@ class Worker:
     def _finish(self) -> None:
         stopping = spawn(self._server.stop)
         waiting = spawn(self._is_hurried.wait)
-        import gevent
-
-        gevent.wait([stopping, waiting], count=1)
+        wait([stopping, waiting], count=1)
         for watcher in self._watchers:
             watcher.stop()
             watcher.close()
         self._logs.close()
-
-
-assert os

@@ -44,6 +44,7 @@ class LogFile:
         keep: how many renamed files stay.
         echo: write to the console as well.
         batched: False writes each line at once, for processes that have no loop.
+        sink: takes the bytes of each batch instead of a file or the console.
     """
 
     def __init__(
@@ -54,12 +55,15 @@ class LogFile:
         *,
         echo: bool = False,
         batched: bool = True,
+        sink: Callable[[bytes], None] | None = None,
     ) -> None:
         self.path = path
         self.lost = 0
         self._file = RotatingFile(path, rotation, keep) if path is not None else None
         self._sinks: list[Callable[[bytes], None]] = [] if self._file is None else [self._file.write]
-        if echo or path is None:
+        if sink is not None:
+            self._sinks.append(sink)
+        elif echo or path is None:
             self._sinks.append(_write_to_console)
         self._batched = batched
         # Appending and popping a deque is atomic, so a native thread may log while the loop writes.

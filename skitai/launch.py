@@ -1,0 +1,169 @@
+"""From a configuration to a running server: sockets, logs, processes, and what each worker does."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+from collections.abc import Callable
+from signal import Signals
+from socket import socket
+from typing import Final
+
+from skitai import cli
+from skitai.configuration import Options
+from skitai.constants import NAME
+from skitai.errors import ConfigurationError, LaunchError
+from skitai.hub import binding, daemon
+from skitai.hub.loader import AppRef, Cluster, Directory
+from skitai.hub.server import Server
+from skitai.hub.site import Site
+from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, Post, supervise
+from skitai.hub.worker import Worker
+from skitai.mounting import Mount
+from skitai.net import logs
+from skitai.net.tls import server_context
+
+PID_FILE: Final = ".pid"
+# Seconds that ``stop`` waits beyond the grace that the server itself takes.
+STOP_MARGIN: Final = 10.0
+# What stops a server without a supervisor besides SIGTERM; SIGHUP asks whoever watches it for a new one.
+_ALONE: Final = {Signals.SIGINT: EXIT_OK, Signals.SIGQUIT: EXIT_OK, Signals.SIGHUP: EXIT_RESTART}
+
+
+def execute(options: Options, command: cli.Command, base: str) -> int:
+    """Do what the command line asks for.
+
+    Args:
+        options: all of them.
+        command: from :func:`skitai.cli.parse`.
+        base: the directory of the run script, which becomes the working directory.
+
+    Returns:
+        The exit code of this process.
+
+    Raises:
+        LaunchError: nothing is mounted; none or one runs already; ``-v`` in the background.
+        ConfigurationError: anything else that is wrong; the text says what to do.
+    """
+    os.chdir(base or os.curdir)
+    pid_file = daemon.PidFile(os.path.join(os.getcwd(), PID_FILE))
+    patience = options.grace + STOP_MARGIN
+    if command.action == cli.STOP:
+        daemon.stop(pid_file, patience)
+        return EXIT_OK
+    launcher = Launcher(options, command)
+    if command.action == cli.FOREGROUND:
+        return launcher.run(_ignore, _complain)
+    if command.is_verbose:
+        raise LaunchError(
+            "-v logs to the console, which a server in the background does not have: leave one of them out"
+        )
+    if command.action == cli.RESTART and pid_file.owner() is not None:
+        daemon.stop(pid_file, patience)
+    output = os.path.join(options.logpath, "stderr.log") if options.logpath else None
+    if output is None:
+        sys.stderr.write("skitai: no logpath is set, so what this server logs is lost: skitai.run(logpath=...)\n")
+    return daemon.start(pid_file, lambda report: launcher.run(report.ready, report.failed), output)
+
+
+class Launcher:
+    """Starts one server.
+
+    Args:
+        options: of the server.
+        command: of its command line.
+    """
+
+    def __init__(self, options: Options, command: cli.Command) -> None:
+        if not options.mount:
+            raise LaunchError("No mount point: call skitai.mount('/', app) before skitai.run()")
+        self._mounts: list[Mount] = options.mount
+        for mount in self._mounts:
+            if isinstance(mount.target, Cluster):
+                raise ConfigurationError(
+                    f"'@{mount.target.name}' cannot be mounted at {mount.point}: this version has no reverse proxy yet"
+                )
+        self._options = options
+        self._settings = options.server_settings()
+        self._is_fail_safe = command.is_fail_safe
+        self._is_verbose = command.is_verbose
+        # Read once here, so that a wrong path or passphrase ends the start and not each worker.
+        self._tls()
+
+    def run(self, on_ready: Callable[[], None], on_error: Callable[[ConfigurationError], None]) -> int:
+        """Serve until a signal says stop.
+
+        Args:
+            on_ready: called once, when the server serves.
+            on_error: told when a server under ``-f`` cannot start.
+
+        Returns:
+            The exit code.
+        """
+        self._open_logs()
+        log = logs.current().server
+        if self._is_fail_safe:
+            return daemon.fail_safe(lambda life_line: self._serve(on_ready, life_line), log, on_error)
+        return self._serve(on_ready, None)
+
+    def _open_logs(self) -> None:
+        path = self._options.logpath
+        if path is None:
+            logs.use(logs.Logs.to_console())
+            return
+        try:
+            logs.use(logs.Logs.to_directory(path, console=self._is_verbose))
+        except OSError as error:
+            raise ConfigurationError(f"logpath {path} cannot be used: {error.strerror}") from error
+
+    def _serve(self, on_ready: Callable[[], None], life_line: int | None) -> int:
+        sockets = binding.bind(self._options.address, self._options.port)
+        if self._settings.workers:
+            log, grace = logs.current().server, self._settings.grace
+            return supervise(
+                lambda post: self._work(sockets, post), self._settings.workers, log, grace, on_ready, life_line
+            )
+        return self._worker(sockets, 0).run(on_ready, life_line, _ALONE)
+
+    def _work(self, sockets: list[socket], post: Post) -> int:
+        return self._worker(sockets, post.index).run(post.ready, post.life_line)
+
+    def _worker(self, sockets: list[socket], index: int) -> Worker:
+        """Load the apps and make the server; runs in the process that will serve."""
+        current = logs.current()
+        site = Site()
+        for mount in self._mounts:
+            _mount(site, mount, current.app)
+        current.flush()
+        server = Server(site, self._settings, current, max(index - 1, 0))
+        tls = self._tls()
+        for sock in sockets:
+            server.add_listener(sock, tls)
+        return Worker(
+            server, current, [f"{NAME} (worker {index}) started on {binding.display(sock)}" for sock in sockets]
+        )
+
+    def _tls(self) -> ssl.SSLContext | None:
+        options = self._options
+        if not options.certfile:
+            return None
+        return server_context(options.certfile, options.keyfile, options.passphrase)
+
+
+def _mount(site: Site, mount: Mount, log: logs.Logger) -> None:
+    target = mount.target
+    if isinstance(target, Directory):
+        site.mount_directory(mount.point, str(target.path), mount.host)
+    else:
+        app = AppRef(mount.point, target, mount.pref)
+        app.load(log)
+        site.mount_app(mount.point, app, mount.host)
+
+
+def _ignore() -> None:
+    """Nobody waits for the server to be ready."""
+
+
+def _complain(error: ConfigurationError) -> None:
+    sys.stderr.write(f"skitai: {error}\n")
