@@ -136,11 +136,12 @@ class Exchange:
             LocalProtocolError: a header field is not valid; nothing was sent.
             ClientDisconnected: the client is gone.
         """
-        response = self._begin(status, reason, fields, len(body) if body or self.method != "HEAD" else None)
+        size = len(body)
+        response = self._begin(status, reason, fields, size if size or self.method != "HEAD" else None)
         if response.framing == NO_BODY:
             self.connection.send(response.data)
-        elif response.length == len(body) <= MOST_JOINED:
-            self.bytes_out = len(body)
+        elif response.length == size <= MOST_JOINED:
+            self.bytes_out = size
             self.connection.send(response.data + body)
         else:
             self.write(body)

@@ -31,7 +31,7 @@ _HEAD, _BODY, _APP, _DROPPING = range(4)
 class Http1Session:
     """See the module. One object lives as long as its connection."""
 
-    __slots__ = ("_connection", "_dropped", "_exchange", "_limits", "_parts", "_reader", "_received", "_since", "_state", "_stream")
+    __slots__ = ("_connection", "_dropped", "_exchange", "_keep_alive", "_limits", "_parts", "_reader", "_received", "_since", "_state", "_stream")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -44,6 +44,7 @@ class Http1Session:
         self._received = 0
         self._since = 0.0
         self._dropped = 0
+        self._keep_alive = TICK + self._limits.keep_alive
         connection.deadline = sweep.now + TICK + self._limits.header_time
 
     # From the connection
@@ -118,11 +119,14 @@ class Http1Session:
         self._begin(head)
 
     def _begin(self, head: RequestHead) -> None:
-        self._exchange = exchange = Exchange(self, self._connection, head)
+        connection = self._connection
+        self._exchange = exchange = Exchange(self, connection, head)
         if head.chunked or head.length:
             self._begin_body(exchange, head)
         else:
-            self._dispatch(exchange)
+            self._state = _APP
+            connection.deadline = NEVER
+            connection.server.dispatch(exchange)
 
     def _dispatch(self, exchange: Exchange) -> None:
         self._state = _APP
@@ -275,8 +279,12 @@ class Http1Session:
             connection.close()
         elif self._stream is not None:
             self._drop_rest_of_body(exchange)
+        elif self._reader.buffered:
+            self._state = _HEAD
+            self._next_of_pipeline()
         else:
-            self._ready_for_next()
+            self._state = _HEAD
+            connection.deadline = sweep.now + self._keep_alive
 
     def _drop_rest_of_body(self, exchange: Exchange) -> None:
         """An app answered without reading the whole body: a small rest is dropped, for a large one the connection closes."""
@@ -294,14 +302,16 @@ class Http1Session:
 
     def _ready_for_next(self) -> None:
         self._state = _HEAD
-        connection = self._connection
         if self._reader.buffered:
-            # From the hub: a greenlet must not dispatch, and a long pipeline must not be a deep stack.
-            connection.deadline = sweep.now + TICK + self._limits.header_time
-            get_hub().loop.run_callback(self._go_on)
-            connection.resume()
+            self._next_of_pipeline()
         else:
-            connection.deadline = sweep.now + TICK + connection.server.limits.keep_alive
+            self._connection.deadline = sweep.now + self._keep_alive
+
+    def _next_of_pipeline(self) -> None:
+        # From the hub: a greenlet must not dispatch, and a long pipeline must not be a deep stack.
+        self._connection.deadline = sweep.now + TICK + self._limits.header_time
+        get_hub().loop.run_callback(self._go_on)
+        self._connection.resume()
 
     def _go_on(self) -> None:
         if self._connection.is_closed or self._connection.is_lingering:

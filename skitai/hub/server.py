@@ -64,6 +64,7 @@ class Server:
         self._is_over = Event()
         self._stopped_last = Event()
         self._dispatcher = Dispatcher(self, site)
+        self._only = self._dispatcher.only
 
     # Life
 
@@ -153,8 +154,8 @@ class Server:
 
     def dispatch(self, exchange: Exchange) -> None:
         """Hand an exchange to the handler of its mount; called in the hub."""
-        handler = exchange.route or self._dispatcher.handler(exchange)
-        if handler is not None:
+        handler = exchange.route or self._only or self._dispatcher.handler(exchange)
+        if handler is not None and exchange.path[0] == "/":
             handler.accept(exchange)
         elif exchange.target == "*":
             self.answer_soon(exchange, 204, extra=[("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])

@@ -81,24 +81,22 @@ class Dispatcher:
     def __init__(self, server: Server, site: Site) -> None:
         self._server = server
         self._site = site
-        self._only: Handler | None = None
+        #: The one app at the root and nothing else, the common case, which needs no look-up; else ``None``.
+        self.only: Handler | None = None
         self._hosts: dict[int, _HostHandlers] = {}
         for host in site.hosts.values():
             self._hosts[id(host)] = _HostHandlers(server, host)
         self._choose_only()
 
     def _choose_only(self) -> None:
-        """One app at the root and nothing else, the common case, needs no look-up."""
         hosts = self._site.hosts
         if set(hosts) == {DEFAULT_HOST}:
             host = self._hosts[id(hosts[DEFAULT_HOST])]
             if not host.directories and list(host.apps) and [point for point, _ in host.apps] == [""]:
-                self._only = host.apps.first("/")[1]  # type: ignore[index]
+                self.only = host.apps.first("/")[1]  # type: ignore[index]
 
     def handler(self, exchange: Exchange) -> Handler | None:
         """Return the handler of an exchange, ``None`` when nothing is mounted there."""
-        if self._only is not None and exchange.path[:1] == "/":
-            return self._only
         host = self._site.host(exchange.head.host)
         return None if host is None else self._hosts[id(host)].handler(exchange)
 

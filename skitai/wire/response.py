@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 
 from skitai.errors import LocalProtocolError
 from skitai.wire.fields import Fields, is_field_value, is_token, tokens
@@ -68,35 +68,46 @@ class ResponseHead:
         keep_alive: bool,
         common: CommonFields,
     ) -> None:
-        lines = _remembered_lines(status, reason, fields)
+        try:
+            lines = _remembered[(status, reason, *fields)]
+        except (KeyError, TypeError):  # TypeError: a field that is no tuple of str; _new_lines says what is wrong
+            lines = _new_lines(status, reason, fields)
         if lines.length is not None:
             length = lines.length
-        self.length = length
-        self.keep_alive = keep_alive = keep_alive and not lines.is_last
+        if lines.is_last:
+            keep_alive = False
         if method == "HEAD" or status in _WITHOUT_BODY:
-            self.framing = framing = NO_BODY
+            framing = NO_BODY
         elif length is not None:
-            self.framing = framing = BY_LENGTH
+            framing = BY_LENGTH
         elif version == 11:
-            self.framing = framing = CHUNKED
+            framing = CHUNKED
         else:
-            self.framing = framing = UNTIL_CLOSE
-            self.keep_alive = keep_alive = False
+            framing = UNTIL_CLOSE
+            keep_alive = False
+        self.length = length
+        self.keep_alive = keep_alive
+        self.framing = framing
+        common_lines = common.both if lines.takes_common else common.without(lines)
         ending = _endings[framing, keep_alive, version]
         if length is not None and status != 204:
-            self.data = b"%bContent-Length: %d\r\n%b%b" % (lines.data, length, common.without(lines), ending)
+            self.data = b"%b%bContent-Length: %d\r\n%b" % (lines.data, common_lines, length, ending)
         else:
-            self.data = lines.data + common.without(lines) + ending
+            self.data = lines.data + common_lines + ending
 
 
-class _Lines(NamedTuple):
+class _Lines:
     """The status line and the fields of an app, checked and encoded, and what its fields say about the message."""
 
-    data: bytes
-    length: int | None
-    is_last: bool
-    has_date: bool
-    has_server: bool
+    __slots__ = ("data", "has_date", "has_server", "is_last", "length", "takes_common")
+
+    def __init__(self, data: bytes, length: int | None, is_last: bool, has_date: bool, has_server: bool) -> None:
+        self.data = data
+        self.length = length
+        self.is_last = is_last
+        self.has_date = has_date
+        self.has_server = has_server
+        self.takes_common = not (has_date or has_server)
 
 
 # Most responses of an app have the same fields as others before: looking them up takes 0.1 microseconds where checking
@@ -105,18 +116,12 @@ _MOST_REMEMBERED = 512
 _remembered: dict[tuple[object, ...], _Lines] = {}
 
 
-def _remembered_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
-    try:
-        key = (status, reason, *fields)
-        lines = _remembered.get(key)
-    except TypeError:  # a field that is no tuple of str; _make_lines says what is wrong with it
-        return _make_lines(status, reason, fields)
-    if lines is None:
-        lines = _make_lines(status, reason, fields)
-        if b"et-cookie" not in lines.data.lower():
-            if len(_remembered) >= _MOST_REMEMBERED:
-                _remembered.clear()
-            _remembered[key] = lines
+def _new_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
+    lines = _make_lines(status, reason, fields)
+    if b"et-cookie" not in lines.data.lower():
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered[(status, reason, *fields)] = lines
     return lines
 
 
@@ -167,23 +172,21 @@ _endings = {
 class CommonFields:
     """The Server and Date lines that every response has; :meth:`refresh` once a second."""
 
-    __slots__ = ("_both", "_date", "_server")
+    __slots__ = ("_date", "_server", "both")
 
     def __init__(self, server: str) -> None:
         self._server = f"Server: {server}\r\n".encode("latin-1")
         self._date = b""
-        self._both = self._server
+        self.both = self._server
 
     def refresh(self, http_date: str) -> None:
         """Take the current IMF-fixdate (RFC 9110 section 5.6.7)."""
         self._date = f"Date: {http_date}\r\n".encode("latin-1")
-        self._both = self._server + self._date
+        self.both = self._server + self._date
 
     def without(self, lines: _Lines) -> bytes:
         """Return those of the two that an app did not send itself."""
-        if lines.has_date or lines.has_server:
-            return (b"" if lines.has_server else self._server) + (b"" if lines.has_date else self._date)
-        return self._both
+        return (b"" if lines.has_server else self._server) + (b"" if lines.has_date else self._date)
 
 
 def _status_line(status: int, reason: str | None) -> str:
