@@ -23,6 +23,8 @@ from skitai.hub.worker import Worker
 from skitai.mounting import Mount
 from skitai.net import logs
 from skitai.net.tls import server_context
+from skitai.was import _cache
+from skitai.was._context import wasc
 
 PID_FILE: Final = ".pid"
 # Seconds that ``stop`` waits beyond the grace that the server itself takes.
@@ -132,6 +134,8 @@ class Launcher:
     def _worker(self, sockets: list[socket], index: int) -> Worker:
         """Load the apps and make the server; runs in the process that will serve."""
         current = logs.current()
+        wasc.numthreads = self._settings.threads
+        _cache.results.capacity = self._options.rcache_objmax
         site = Site()
         for mount in self._mounts:
             _mount(site, mount, current.app)

@@ -3,3 +3,18 @@
 from skitai import patches
 
 patches.apply()
+
+from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+
+from tests.scripts import Workplace  # noqa: E402
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Iterator[Workplace]:
+    """A directory for run scripts, and the processes that run them."""
+    place = Workplace(tmp_path)
+    yield place
+    place.clean_up()
