@@ -1,15 +1,16 @@
 """The request log: one line per response, formatted when the batch is written, not while the client waits.
 
-    2016.12.30 18:05:06 [info] 127.0.0.1:1778 127.0.0.1:5000 GET / HTTP/1.1 200 0 32970 GTID-C3-R8 1000 - - "Mozilla/5.0" 4ms 3ms
+    2016.12.30 18:05:06 [info] 127.0.0.1:1778 127.0.0.1:5000 GET / HTTP/1.1 200 0 32970
+    GTID-C3-R8 1000 - - "Mozilla/5.0" 4ms 3ms
 
-The columns: time, category, client, host, method, target, version, status, bytes in, bytes out, global and local
-transaction id, user, token, user agent, milliseconds of processing and of sending.
+It is one line. The columns: time, category, client, host, method, target, version, status, bytes in, bytes out, global
+and local transaction id, user, token, user agent, milliseconds of processing and of sending.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Sink(Protocol):
     """Where the lines go: :class:`skitai.net.logs.LogFile`."""
 
-    def add(self, record: tuple[float, Exchange], formatter: Callable[[tuple[float, Exchange]], str], /) -> None:
+    def add(self, record: Any, formatter: Callable[[Any], str], /) -> None:
         """Keep a record to be formatted later."""
 
 
@@ -37,6 +38,10 @@ class AccessLog:
     def record(self, exchange: Exchange) -> None:
         """Note that an exchange ended."""
         self._add((time.time(), exchange), format_record)
+
+    def record_nameless(self, peer: tuple[str, int], status: int, size: int) -> None:
+        """Note a response that was sent to ``peer`` before its request could be read."""
+        self._add((time.time(), peer, status, size), format_nameless)
 
 
 _last_second = 0
@@ -58,13 +63,19 @@ def format_record(record: tuple[float, Exchange]) -> str:
     head = exchange.head
     transaction = exchange.transaction
     peer = exchange.peer
-    agent = head.environ.get("HTTP_USER_AGENT", "")
+    agent = head.environ.get("HTTP_USER_AGENT") or "-"
     return (
         f"{stamp(when)} [info] {peer[0]}:{peer[1]} {head.host or '-'} {head.method} {head.target}"
-        f" HTTP/{exchange.version} {exchange.status} {exchange.bytes_in} {exchange.bytes_out}"
+        f" HTTP/{exchange.version} {exchange.status or '-'} {exchange.bytes_in} {exchange.bytes_out}"
         f" {transaction.gtxnid} {transaction.received} {_quoted(exchange.user)} {_bare(exchange.token)}"
         f' "{_escaped(agent)}" {exchange.seconds_processing * 1000:.0f}ms {exchange.seconds_sending * 1000:.0f}ms'
     )
+
+
+def format_nameless(record: tuple[float, tuple[str, int], int, int]) -> str:
+    """Return the line of a response that has no request."""
+    when, peer, status, size = record
+    return f'{stamp(when)} [info] {peer[0]}:{peer[1]} - - - - {status} 0 {size} - - - - "-" 0ms 0ms'
 
 
 def _escaped(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from gevent import get_hub
 
 from skitai.errors import ClientDisconnected
-from skitai.net.timers import NEVER, sweep
+from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.transport import READ_SIZE, Transport
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ READ, WRITE = 1, 2
 #: Seconds and bytes that a closing connection still reads, so that a client can take the last answer: closing a socket
 #: with unread bytes makes the kernel send a reset, which can overtake that answer (RFC 9112 section 9.6).
 LINGER_TIME = 2.0
+#: The same for a server that stops, which should not wait for clients that only forgot to close.
+LINGER_TIME_WHEN_STOPPING = 0.5
 LINGER_BYTES = 16 * 1024 * 1024
 
 
@@ -43,6 +45,23 @@ class Session(Protocol):
         """The deadline has passed."""
 
 
+class _WriteWait:
+    """The deadline of a greenlet that waits until its client takes bytes.
+
+    It stands beside that of the session, which may be reading a request body at the same time.
+    """
+
+    __slots__ = ("_connection", "deadline")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.deadline = sweep.now + TICK + connection.server.limits.write_time
+
+    def expire(self) -> None:
+        """The sweep calls this."""
+        self._connection.abort()
+
+
 class Connection:
     """A client connection.
 
@@ -52,8 +71,8 @@ class Connection:
     """
 
     __slots__ = (
-        "_is_lingering", "_lingered", "_read_watcher", "_recv", "_write_watcher", "created", "deadline", "input_ended", "is_closed",
-        "listener", "number", "peer", "server", "session", "transport",
+        "_is_lingering", "_lingered", "_read_watcher", "_recv", "_write_watcher", "created", "deadline", "input_ended",
+        "is_closed", "listener", "number", "peer", "server", "session", "transport",
     )  # fmt: skip
 
     session: Session
@@ -150,7 +169,7 @@ class Connection:
             False when this transport cannot and nothing was sent.
 
         Raises:
-            ClientDisconnected: as :meth:`send`; also when the file became shorter, because the response cannot be mended.
+            ClientDisconnected: as :meth:`send`; also when the file became shorter, which cannot be mended.
         """
         while count:
             try:
@@ -181,12 +200,14 @@ class Connection:
         hub = get_hub()
         if self._write_watcher is None:
             self._write_watcher = hub.loop.io(self.transport.fileno(), WRITE)
-        before = self.deadline
-        self.deadline = sweep.now + self.server.limits.write_time
-        hub.wait(self._write_watcher)
+        wait = _WriteWait(self)
+        sweep.watch(wait)
+        try:
+            hub.wait(self._write_watcher)
+        finally:
+            sweep.forget(wait)
         if self.is_closed:
             raise ClientDisconnected("the client closed the connection")
-        self.deadline = before
 
     def _lost(self, error: BaseException) -> NoReturn:
         self.abort()
@@ -196,7 +217,7 @@ class Connection:
 
     def expire(self) -> None:
         """The sweep calls this."""
-        if self._is_lingering or (self._write_watcher is not None and self._write_watcher.active):
+        if self._is_lingering:
             self.abort()
         else:
             self.session.expire()
@@ -210,7 +231,8 @@ class Connection:
             self.abort()
             return
         self._is_lingering = True
-        self.deadline = sweep.now + LINGER_TIME
+        self._recv = self.transport.drain
+        self.deadline = sweep.now + (LINGER_TIME_WHEN_STOPPING if self.server.is_stopping else LINGER_TIME)
         self.resume()
 
     def _linger_more(self, data: bytes) -> None:
@@ -218,16 +240,17 @@ class Connection:
         if not data or self._lingered > LINGER_BYTES:
             self.abort()
 
-    def abort(self) -> None:
-        """Close at once."""
+    def abort(self, *, is_abrupt: bool = False) -> None:
+        """Close at once; ``is_abrupt`` tells the client that what it got is not everything."""
         if self.is_closed:
             return
         self.is_closed = True
         sweep.forget(self)
         self._read_watcher.close()
-        if self._write_watcher is not None:
-            get_hub().cancel_wait(self._write_watcher, ClientDisconnected("the client took no bytes for too long"), True)
-        self.transport.close()
+        close = self.transport.close_abruptly if is_abrupt else self.transport.close
+        # A greenlet that waits to write is woken first: its watcher must not outlive the number of its socket.
+        reason = ClientDisconnected("the client took no bytes for too long, or closed the connection")
+        get_hub().cancel_waits_close_and_then([self._write_watcher], reason, close)
         self.server.forget(self)
         if not self._is_lingering:
             self.session.closed()

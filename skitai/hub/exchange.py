@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from skitai.errors import LocalProtocolError, RemoteProtocolError
 from skitai.wire.fields import Fields
 from skitai.wire.http1 import LAST_CHUNK, RequestHead, chunk
-from skitai.wire.response import BY_LENGTH, CHUNKED, NO_BODY, ResponseHead
+from skitai.wire.response import BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead
 from skitai.wire.target import decode_path, split_target
 from skitai.wire.txn import Transaction
 
@@ -34,7 +34,8 @@ class Exchange:
         user: for the request log, set by whoever authenticated the request.
     """
 
-    # Attributes that most requests leave alone stay on the class: setting 20 of them costs more than parsing a header field.
+    # Attributes that most requests leave alone stay on the class: setting 20 of them costs more than parsing a header
+    # field.
     status = 0
     bytes_in = 0
     bytes_out = 0
@@ -178,8 +179,10 @@ class Exchange:
                 self.connection.send(data)
 
     def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
-        """Send ``count`` bytes of a regular file from ``offset`` as a part of the body, by sendfile(2) where it can be."""
+        """Send ``count`` bytes of a regular file from ``offset`` as a part of the body, by sendfile(2) if possible."""
         response = self._begun()
+        if response.framing == NO_BODY:
+            return
         if self._left is not None:
             count = min(count, self._left)
             head = self._take_head()
@@ -208,11 +211,13 @@ class Exchange:
 
     def abort(self) -> None:
         """Break the connection: the only way to say that a response that began cannot be completed."""
+        # Where the end of the connection is the end of the body, only a reset says that something is missing.
+        is_abrupt = not self.is_finished and self._response is not None and self._response.framing == UNTIL_CLOSE
         if not self.is_finished:
             self.is_finished = True
             if self.began:
                 self._log()
-        self.connection.abort()
+        self.connection.abort(is_abrupt=is_abrupt)
 
     def _begin(self, status: int, reason: str | None, fields: Fields, length: int | None) -> ResponseHead:
         if self.is_started:
@@ -223,7 +228,11 @@ class Exchange:
         if self.refusal is not None:
             # The body broke the rules while the app read it, so what the app makes of it does not count.
             status, reason, keep_alive = self.refusal.status, None, False
-        response = ResponseHead(status, reason, fields, length, head.method, head.version, keep_alive, server.common_fields)
+        if status == 304:
+            length = None  # it would have to be that of the 200 (RFC 9110 section 8.6), which only the app can know
+        response = ResponseHead(
+            status, reason, fields, length, head.method, head.version, keep_alive, server.common_fields
+        )
         self._response = response
         self._left = response.length if response.framing == BY_LENGTH else None
         self.status = status
@@ -241,6 +250,8 @@ class Exchange:
     def _begun(self) -> ResponseHead:
         if self._response is None:
             raise LocalProtocolError("the response has not begun: call start() first")
+        if self.is_finished:
+            raise LocalProtocolError("the response has ended: what is written now would be taken for the next one")
         return self._response
 
     def _take_head(self) -> bytes:

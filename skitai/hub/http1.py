@@ -1,4 +1,4 @@
-"""The HTTP/1.1 session of a connection: one request at a time, pipelined ones answered in order (RFC 9112 section 9.3)."""
+"""The HTTP/1.1 session of a connection: one request at a time, pipelined ones in order (RFC 9112 section 9.3)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ _HEAD, _BODY, _APP, _DROPPING = range(4)
 class Http1Session:
     """See the module. One object lives as long as its connection."""
 
-    __slots__ = ("_connection", "_dropped", "_exchange", "_keep_alive", "_limits", "_parts", "_reader", "_received", "_since", "_state", "_stream")
+    __slots__ = (
+        "_connection", "_dropped", "_exchange", "_keep_alive", "_limits", "_parts", "_reader", "_received", "_since",
+        "_state", "_stopped_at", "_stream",
+    )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -43,6 +46,7 @@ class Http1Session:
         self._stream: StreamedBody | None = None  # a body that the app reads as it comes
         self._received = 0
         self._since = 0.0
+        self._stopped_at: float | None = None  # while a body is received: when its clock was stopped, if it was
         self._dropped = 0
         self._keep_alive = TICK + self._limits.keep_alive
         connection.deadline = sweep.now + TICK + self._limits.header_time
@@ -87,6 +91,7 @@ class Http1Session:
         """The connection is gone: whoever waits for the body must not wait on."""
         if self._stream is not None and not self._stream.has_ended:
             self._stream.fail(ClientDisconnected("the client closed the connection inside a request body"))
+        self._stream = None
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -95,10 +100,8 @@ class Http1Session:
                 self._connection.close()
             else:
                 self._refuse(RemoteProtocolError("the header section took too long", 408))
-        elif self._state == _BODY or self._stream is not None:
-            self._body_failed(RemoteProtocolError("the request body took too long", 408))
         else:
-            self._connection.abort()
+            self._body_failed(RemoteProtocolError("the request body took too long", 408))
 
     # Requests
 
@@ -112,7 +115,7 @@ class Http1Session:
         if head is None:
             if self._connection.input_ended:
                 self._connection.abort()
-            elif is_first:
+            elif is_first and self._reader.buffered:  # an empty line is no request that has begun
                 self._connection.deadline = sweep.now + TICK + self._limits.header_time
             return
         assert isinstance(head, RequestHead)
@@ -141,12 +144,17 @@ class Http1Session:
         exchange.most_body_bytes = most
         self._received = 0
         self._since = sweep.now
+        self._stopped_at = None
+        if self._reader.buffered:
+            head.expects_continue = False  # the client did not wait
         if head.length is not None and head.length > self._limits.buffered_body:
             self._stream_body(exchange)
             return
-        if head.expects_continue and not self._reader.buffered and not self._connection.try_send(_CONTINUE):
-            self._connection.abort()
-            return
+        if head.expects_continue:
+            head.expects_continue = False
+            if not self._connection.try_send(_CONTINUE):
+                self._connection.abort()
+                return
         self._parts = []
         self._state = _BODY
         self._next_of_body()
@@ -160,17 +168,15 @@ class Http1Session:
         exchange.body = io.BufferedReader(stream)
         self._dispatch(exchange)
         if self._stream is stream:  # still wanted: the app may have answered within dispatch()
-            self._set_body_deadline()
             self._next_of_body()
 
     def _read_more(self) -> None:
         """The app waits for the body; runs in its greenlet."""
         exchange = self._exchange
-        if exchange is not None and exchange.head.expects_continue and not exchange.is_started and self._received == 0:
+        if exchange is not None and exchange.head.expects_continue:
             exchange.head.expects_continue = False
-            self._connection.send(_CONTINUE)
-        self._since, self._received = sweep.now, 0
-        self._set_body_deadline()
+            if not exchange.is_started:  # else the final response told the client to go on or to give up
+                self._connection.send(_CONTINUE)
         self._connection.resume()
         self._next_of_body()
 
@@ -178,7 +184,7 @@ class Http1Session:
         """Take what has come of a body to where it belongs."""
         while True:
             if self._stream is not None and self._stream.is_full:
-                self._connection.deadline = NEVER  # it is the app that takes its time
+                self._stop_clock()  # it is the app that takes its time
                 self._connection.pause()
                 return
             try:
@@ -187,7 +193,7 @@ class Http1Session:
                 self._body_failed(error)
                 return
             if event is None:
-                self._set_body_deadline()
+                self._run_clock()
                 return
             if event is END:
                 self._body_ended()
@@ -199,6 +205,8 @@ class Http1Session:
     def _take(self, content: bytes) -> bool:
         self._received += len(content)
         exchange = self._exchange
+        if exchange is not None:
+            exchange.head.expects_continue = False
         if self._state == _DROPPING or exchange is None:
             self._dropped += len(content)
             if self._dropped > MOST_DROPPED:
@@ -206,8 +214,9 @@ class Http1Session:
                 return False
             return True
         exchange.bytes_in += len(content)
-        if exchange.bytes_in > exchange.most_body_bytes:
-            self._body_failed(RemoteProtocolError(f"the request body is larger than {exchange.most_body_bytes} bytes", 413))
+        most = exchange.most_body_bytes
+        if exchange.bytes_in > most:
+            self._body_failed(RemoteProtocolError(f"the request body is larger than {most} bytes", 413))
             return False
         if self._stream is not None:
             self._stream.put(content)
@@ -248,10 +257,23 @@ class Http1Session:
         else:
             self._refuse(error)
 
-    def _set_body_deadline(self) -> None:
-        if self._state == _BODY or self._stream is not None or self._state == _DROPPING:
-            limits = self._limits
-            self._connection.deadline = self._since + TICK + limits.body_time + self._received / limits.body_rate
+    # The clock of a body counts the time in which it is the client's turn.
+
+    def _run_clock(self) -> None:
+        exchange = self._exchange
+        if exchange is not None and exchange.head.expects_continue:
+            self._stop_clock()  # the client waits for us
+            return
+        if self._stopped_at is not None:
+            self._since += sweep.now - self._stopped_at
+            self._stopped_at = None
+        limits = self._limits
+        self._connection.deadline = self._since + TICK + limits.body_time + self._received / limits.body_rate
+
+    def _stop_clock(self) -> None:
+        self._connection.deadline = NEVER
+        if self._stopped_at is None:
+            self._stopped_at = sweep.now
 
     def _refuse(self, error: RemoteProtocolError) -> None:
         """Answer a request that never reaches an app, and close."""
@@ -273,6 +295,8 @@ class Http1Session:
             return
         if self._stream is not None:
             self._stream.fail(ClientDisconnected("the response was sent before the request body was read"))
+        if exchange.refusal is not None:
+            keep_alive = False  # where the next request would begin is not known
         is_last = connection.input_ended and not self._reader.buffered
         if not keep_alive or is_last or connection.server.is_stopping:
             self._stream = None
@@ -287,16 +311,19 @@ class Http1Session:
             connection.deadline = sweep.now + self._keep_alive
 
     def _drop_rest_of_body(self, exchange: Exchange) -> None:
-        """An app answered without reading the whole body: a small rest is dropped, for a large one the connection closes."""
+        """An app answered without reading the whole body: a small rest is dropped, a large one ends the connection."""
         length = exchange.head.length
         self._stream = None
-        if exchange.head.expects_continue or (length is not None and length - exchange.bytes_in > MOST_DROPPED):
+        # A client that still waits for 100 may send the body or not, so where the next request begins is not known.
+        is_uninvited = "HTTP_EXPECT" in exchange.head.environ and not exchange.bytes_in
+        if is_uninvited or (length is not None and length - exchange.bytes_in > MOST_DROPPED):
             self._connection.close()
             return
         self._state = _DROPPING
         self._dropped = 0
         self._since, self._received = sweep.now, 0
-        self._set_body_deadline()
+        self._stopped_at = None
+        self._run_clock()
         self._connection.resume()
         get_hub().loop.run_callback(self._go_on)
 
@@ -304,6 +331,8 @@ class Http1Session:
         self._state = _HEAD
         if self._reader.buffered:
             self._next_of_pipeline()
+        elif self._connection.input_ended or self._connection.server.is_stopping:
+            self._connection.close()
         else:
             self._connection.deadline = sweep.now + self._keep_alive
 

@@ -71,17 +71,22 @@ class Listener:
                     return
                 continue  # that client was gone before it was accepted
             client = _socket.socket(self._socket.family, self._socket.type, self._socket.proto, fileno=number)
-            client.setblocking(False)
-            self._server.connected(self, client, ("", 0) if self.is_unix else (peer[0], peer[1]))
+            try:
+                client.setblocking(False)
+                self._server.connected(self, client, ("", 0) if self.is_unix else (peer[0], peer[1]))
+            except OSError:
+                client.close()  # so was this one
 
     def _rest(self, error: OSError) -> None:
         """Try again in a moment: the waiting clients stay in the queue of the kernel."""
         self._server.logs.server.log(f"accepting rests for {PAUSE} s: {error.strerror}", "warn")
         self._watcher.stop()
-        self._pause = get_hub().loop.timer(PAUSE)
+        if self._pause is None:
+            self._pause = get_hub().loop.timer(PAUSE)
         self._pause.start(self._go_on)
 
     def _go_on(self) -> None:
+        self._pause.stop()
         self._watcher.start(self._on_readable)
 
     def __repr__(self) -> str:

@@ -30,7 +30,9 @@ def error_page(status: int, detail: str = "", trace: str = "") -> bytes:
     return _PAGE.format(status=status, reason=escape(reason_phrase(status)), detail=text).encode()
 
 
-def error_response(status: int, detail: str, common: CommonFields, keep_alive: bool, extra: Fields | None = None) -> bytes:
+def error_response(
+    status: int, detail: str, common: CommonFields, keep_alive: bool, extra: Fields | None = None
+) -> bytes:
     """Return a whole HTTP/1.1 response for a request that no handler sees."""
     body = error_page(status, detail)
     head = ResponseHead(status, None, HTML + (extra or []), len(body), "GET", 11, keep_alive, common)

@@ -9,6 +9,7 @@ import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+import gevent
 from gevent.event import Event
 
 from skitai.constants import NAME
@@ -22,7 +23,7 @@ from skitai.hub.pages import HTML, error_page, error_response
 from skitai.hub.site import Dispatcher, Site
 from skitai.hub.slots import Slots
 from skitai.net import pool
-from skitai.net.timers import NEVER, sweep
+from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.transport import PlainTransport, TlsTransport, Transport
 from skitai.settings import ServerSettings
 from skitai.wire.response import CommonFields
@@ -30,6 +31,10 @@ from skitai.wire.response import CommonFields
 if TYPE_CHECKING:
     from skitai.net.logs import Logs
     from skitai.wire.fields import Fields
+
+
+#: Clients past ``Limits.connections`` that are told so at one time; more are closed without a word.
+MOST_TURNED_AWAY = 64
 
 
 class Server:
@@ -97,6 +102,7 @@ class Server:
         self.is_stopping = True
         for listener in self._listeners:
             listener.stop()
+        gevent.sleep(0.001)  # one turn of the loop: what clients have sent already is a request in flight
         for connection in list(self._connections):
             if getattr(connection.session, "is_idle", False):
                 connection.close()
@@ -118,8 +124,9 @@ class Server:
 
     def connected(self, listener: Listener, sock: _socket.socket, peer: tuple[str, int]) -> None:
         """A client was accepted."""
-        if len(self._connections) >= self.limits.connections:
-            self._turn_away(sock, listener)
+        excess = len(self._connections) - self.limits.connections
+        if excess >= MOST_TURNED_AWAY or (excess >= 0 and listener.tls is not None):
+            sock.close()
             return
         if not listener.is_unix:
             sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
@@ -128,6 +135,10 @@ class Server:
         connection = Connection(self, transport, peer, listener, self._connection_number)
         self._connections.add(connection)
         connection.start(Http1Session(connection))
+        if excess >= 0:
+            self._turn_away(connection)
+        elif listener.tls is not None:
+            connection.deadline = sweep.now + TICK + self.limits.handshake_time
 
     def forget(self, connection: Connection) -> None:
         """A connection was closed."""
@@ -135,15 +146,13 @@ class Server:
         if self.is_stopping and not self._connections:
             self._stopped_last.set()
 
-    def _turn_away(self, sock: _socket.socket, listener: Listener) -> None:
-        if listener.tls is None:
-            detail = "The server has as many connections as it takes."
-            try:
-                sock.send(error_response(503, detail, self.common_fields, False, [("Retry-After", "1")]))
-                sock.shutdown(_socket.SHUT_WR)
-            except OSError:
-                pass  # that client is gone, which is what we want
-        sock.close()
+    def _turn_away(self, connection: Connection) -> None:
+        """Answer before anything was read, and give the client the usual moment to take the answer."""
+        detail = "The server has as many connections as it takes."
+        data = error_response(503, detail, self.common_fields, False, [("Retry-After", "1")])
+        connection.try_send(data)
+        self.log_nameless(connection, 503, len(data))
+        connection.close()
 
     @property
     def connections(self) -> int:
@@ -167,7 +176,8 @@ class Server:
     def most_body_bytes(self, exchange: Exchange) -> int:
         """Return how large the body of a request may be, as its app and its content type say."""
         exchange.route = handler = self._dispatcher.handler(exchange)
-        plain, multipart = getattr(handler, "most_body_bytes", None) or (self.limits.body_bytes, self.limits.multipart_bytes)
+        limits = self.limits
+        plain, multipart = getattr(handler, "most_body_bytes", None) or (limits.body_bytes, limits.multipart_bytes)
         content_type = exchange.head.environ.get("CONTENT_TYPE", "")
         return multipart if content_type.lower().startswith("multipart/") else plain
 
@@ -183,15 +193,29 @@ class Server:
         except ClientDisconnected:
             exchange.abort()
 
-    def log_refused(self, connection: Connection, exchange: Exchange | None, error: RemoteProtocolError, size: int) -> None:
+    def log_refused(
+        self, connection: Connection, exchange: Exchange | None, error: RemoteProtocolError, size: int
+    ) -> None:
         """Log a request that was refused before any app saw it."""
         peer = connection.peer
-        if exchange is not None and self.access_log is not None:
+        if exchange is None:
+            self.log_nameless(connection, error.status, size)
+        elif self.access_log is not None:
             exchange.status = error.status
             exchange.bytes_out = size
             exchange.started_at = exchange.finished_at = time.perf_counter()
             self.access_log.record(exchange)
-        self.logs.server.log(f"refused {peer[0]}:{peer[1]} with {error.status}: {error}", "warn")
+        self.note_refusal(peer, error)
+
+    def note_refusal(self, peer: tuple[str, int], error: BaseException) -> None:
+        """Say in the server log what a client did wrong."""
+        status = getattr(error, "status", 400)
+        self.logs.server.log(f"refused {peer[0]}:{peer[1]} with {status}: {error}", "warn")
+
+    def log_nameless(self, connection: Connection, status: int, size: int) -> None:
+        """Log a response of ``size`` bytes to something that was no request yet."""
+        if self.access_log is not None:
+            self.access_log.record_nameless(connection.peer, status, size)
 
     def __repr__(self) -> str:
         return f"<Server {self._listeners} {len(self._connections)} connections, {self.slots!r}>"

@@ -40,7 +40,7 @@ class Slots:
         return len(self._waiting)
 
     def submit(self, fn: Callable[..., object], *args: Any) -> bool:
-        """Run ``fn(*args)`` on a worker when a slot is free; it must call :meth:`release` once. Only the hub may call this.
+        """Run ``fn(*args)`` on a worker when a slot is free; it must call :meth:`release` once. For the hub only.
 
         Returns:
             False when the queue is full and the call was not taken.

@@ -53,7 +53,9 @@ class StaticHandler:
         fallback: gives the handler of a request for which there is no file, ``None`` for 404.
     """
 
-    def __init__(self, server: Server, directories: MountTable[str], fallback: Callable[[Exchange], Handler | None]) -> None:
+    def __init__(
+        self, server: Server, directories: MountTable[str], fallback: Callable[[Exchange], Handler | None]
+    ) -> None:
         self._server = server
         self._directories: MountTable[str] = MountTable()
         for point, path in directories:
@@ -120,6 +122,8 @@ class StaticHandler:
             if error.errno in (errno.EACCES, errno.EPERM):
                 self._server.answer(exchange, 403)
                 return True
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                raise  # the file may well be there
             return False
         with os.fdopen(number, "rb", buffering=0) as file:
             status = os.fstat(number)
@@ -166,7 +170,7 @@ def locate(root: str, rest: str) -> tuple[str, os.stat_result] | None:
     if found is None or not stat.S_ISDIR(found[1].st_mode):
         # A regular file is not a directory: "page.html/" names nothing.
         return None if found is not None and rest.endswith("/") else found
-    if rest.endswith("/") or not rest:
+    if rest.endswith("/"):
         for index in INDEXES:
             inner = _below(root, os.path.join(found[0], index))
             if inner is not None and stat.S_ISREG(inner[1].st_mode):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import stat
+import tempfile
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
@@ -69,15 +70,32 @@ class FileWrapper:
 
     def rest(self) -> tuple[int, int] | None:
         """Return (offset, bytes left) when this is a regular file on disk, else ``None``."""
+        file = _plain_file(self.filelike)
+        if file is None:
+            return None
         try:
-            number = self.filelike.fileno()
-            offset = self.filelike.tell()
-        except (AttributeError, OSError, io.UnsupportedOperation):
+            number = file.fileno()
+            offset = file.tell()
+        except (OSError, ValueError):
             return None
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
             return None
         return offset, max(0, status.st_size - offset)
+
+
+def _plain_file(file: Any) -> io.FileIO | io.BufferedReader | io.BufferedRandom | None:
+    """Return the file whose bytes on disk are those that reading gives, else ``None``.
+
+    A ``fileno()`` alone says nothing: those of gzip, bz2 and lzma files lead to the compressed bytes.
+    """
+    if isinstance(file, tempfile._TemporaryFileWrapper):
+        file = file.file
+    if type(file) is io.FileIO:
+        return file
+    if type(file) in (io.BufferedReader, io.BufferedRandom) and type(file.raw) is io.FileIO:
+        return file  # type: ignore[no-any-return]
+    return None
 
 
 class ErrorStream(io.TextIOBase):
@@ -144,21 +162,21 @@ class WsgiHandler:
         """(bytes of a body, bytes of a multipart body) that the app takes, from its ``config`` when it says so."""
         config = getattr(self._ref.app, "config", None)
         limits = self._server.limits
-        get = getattr(config, "get", None)
-        if get is None:
+        if config is None:
             return limits.body_bytes, limits.multipart_bytes
-        own = get("MAX_CONTENT_LENGTH")  # Flask's name for one bound of both
+        own = _setting(config, "MAX_CONTENT_LENGTH")  # Flask's name for one bound of both
         return (
-            _bound(get("max_post_body_size"), own, limits.body_bytes),
-            _bound(get("max_multipart_body_size"), own, limits.multipart_bytes),
+            _bound(_setting(config, "max_post_body_size"), own, limits.body_bytes),
+            _bound(_setting(config, "max_multipart_body_size"), own, limits.multipart_bytes),
         )
 
     def accept(self, exchange: Exchange) -> None:
         """Take an exchange; called in the hub."""
         method = exchange.method
+        head = exchange.head
         if method not in METHODS:
             self._server.answer_soon(exchange, 405, extra=_ALLOW)
-        elif method in _NEED_LENGTH and not exchange.head.chunked and exchange.head.length is None and exchange.head.version == 11:
+        elif method in _NEED_LENGTH and head.length is None and not head.chunked and head.version == 11:
             self._server.answer_soon(exchange, 411, "Send Content-Length, or the body in chunks.")
         elif not self._slots.submit(self.serve, exchange):
             self._server.answer_soon(exchange, 503, "All workers are busy.", [("Retry-After", "1")])
@@ -178,7 +196,10 @@ class WsgiHandler:
         except ClientDisconnected:
             exchange.abort()
         except BaseException as error:  # sys.exit() in a view must not leave its client waiting
-            self._failed(exchange, app)
+            if error is exchange.refusal:
+                self._refuse(exchange, error)
+            else:
+                self._failed(exchange, app)
             if isinstance(error, GreenletExit):
                 raise
         finally:
@@ -246,14 +267,35 @@ class WsgiHandler:
         except ClientDisconnected:
             exchange.abort()
 
+    def _refuse(self, exchange: Exchange, error: BaseException) -> None:
+        """The client broke the rules while the app read the body: that is no fault of the app."""
+        if exchange.is_started:
+            exchange.abort()
+            return
+        self._server.note_refusal(exchange.peer, error)
+        try:
+            exchange.respond(500, HTML, error_page(exchange.refusal.status if exchange.refusal else 400, str(error)))
+        except ClientDisconnected:
+            exchange.abort()
+
     def _close(self, exchange: Exchange, result: Any) -> None:
         close = getattr(result, "close", None)
         if close is None:
             return
         try:
             close()
-        except Exception:
+        except GreenletExit:
+            raise
+        except BaseException:  # sys.exit() here must not end the server either
             self._server.logs.app.traceback(tag=str(exchange.transaction))
+
+
+def _setting(config: Any, name: str) -> Any:
+    """Return a setting of an app, given as ``config.name`` or ``config["name"]``: Flask's config takes both."""
+    value = getattr(config, name, None)
+    if value is None and isinstance(config, Mapping):
+        value = config.get(name)
+    return value
 
 
 def _bound(first: Any, second: Any, default: int) -> int:
@@ -273,7 +315,8 @@ def _split_status(status: str) -> tuple[int, str | None]:
     except (KeyError, TypeError):
         pass
     number, _, reason = str(status).partition(" ")
-    if len(number) != 3 or not (number.isascii() and number.isdigit()):
+    # An interim status would make the client take the next response on the connection for the rest of this one.
+    if len(number) != 3 or not (number.isascii() and number.isdigit()) or number[0] in "01":
         raise LocalProtocolError(f"a WSGI status is a str like '200 OK', not {status!r}")
     parsed = int(number), None if reason == reason_phrase(int(number)) else reason
     if len(_statuses) < _MOST_STATUSES:
@@ -357,7 +400,7 @@ class _Response:
 def _bytes(data: Any) -> bytes:
     """The documents return ``['Hello World']``, so a str is taken as UTF-8 although PEP 3333 wants bytes."""
     if data.__class__ is bytes:
-        return data  # type: ignore[no-any-return]
+        return data
     if isinstance(data, str):
         return data.encode()
     if isinstance(data, (bytes, bytearray, memoryview)):

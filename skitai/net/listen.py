@@ -18,7 +18,8 @@ def bind(address: tuple[str, int], backlog: int = BACKLOG) -> socket.socket:
         OSError: the name is unknown, or the address is taken or not ours.
     """
     host, port = address
-    family, kind, protocol, _, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, resolved = found[0]
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -15,6 +15,10 @@ from gevent import get_hub
 #: Seconds between two looks at the deadlines.
 TICK = 0.25
 
+#: A tick that comes this many seconds after the one before is late: something blocked the loop. What came in meanwhile
+#: has not been looked at, and whoever sent it in time must not pay for that.
+LATE = 4 * TICK
+
 NEVER = math.inf
 
 
@@ -24,7 +28,7 @@ class HasDeadline(Protocol):
     deadline: float
 
     def expire(self) -> None:
-        """Called in the hub, at most :data:`TICK` late. It must not block, and must move the deadline or forget itself."""
+        """Called in the hub, at most :data:`TICK` late. It must not block, and must move the deadline or end."""
 
 
 class Sweep:
@@ -35,9 +39,10 @@ class Sweep:
         self._watched: set[HasDeadline] = set()
         self._hub: Any = None
         self._timer: Any = None
+        self._ticked = self.now
 
     def watch(self, thing: HasDeadline) -> None:
-        """Call ``thing.expire()`` soon after ``thing.deadline`` (monotonic seconds) has passed, until it is forgotten."""
+        """Call ``thing.expire()`` soon after ``thing.deadline`` (monotonic s) has passed, until it is forgotten."""
         self._watched.add(thing)
         hub = get_hub()
         if self._timer is None or self._hub is not hub:
@@ -54,7 +59,7 @@ class Sweep:
 
     def _start(self, hub: Any) -> None:
         self._hub = hub
-        self.read()
+        self._ticked = self.read()
         self._timer = hub.loop.timer(TICK, TICK, ref=False)
         self._timer.start(self._tick)
 
@@ -63,7 +68,10 @@ class Sweep:
             self._timer.close()
             self._timer = None
             return
-        now = self.read()
+        before = self._ticked
+        self._ticked = now = self.read()
+        if now - before > LATE:
+            return  # the loop looks at the sockets first; the next tick comes soon enough
         for thing in [each for each in self._watched if each.deadline <= now]:
             try:
                 thing.expire()

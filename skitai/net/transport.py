@@ -5,11 +5,15 @@ from __future__ import annotations
 import _socket
 import os
 import ssl
+import struct
 from contextlib import suppress
 from typing import Protocol
 
 #: Bytes read at a time. Large enough for a request of a browser, small enough to be taken from the heap for each read.
 READ_SIZE = 64 * 1024
+
+# SO_LINGER on, for 0 seconds.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class Transport(Protocol):
@@ -37,6 +41,12 @@ class Transport(Protocol):
     def shutdown(self) -> None:
         """Say that we send no more."""
 
+    def drain(self, size: int, /) -> bytes:
+        """After :meth:`shutdown`: as :meth:`recv`, for bytes that nobody will look at."""
+
+    def close_abruptly(self) -> None:
+        """Give the socket back so that the client cannot take what it has for everything."""
+
     def close(self) -> None:
         """Give the socket back."""
 
@@ -44,14 +54,14 @@ class Transport(Protocol):
 class PlainTransport:
     """A TCP or unix socket."""
 
-    __slots__ = ("_socket", "fileno", "recv", "send")
+    __slots__ = ("_socket", "drain", "fileno", "recv", "send")
 
     pending = False
 
     def __init__(self, sock: _socket.socket) -> None:
         self._socket = sock
         self.fileno = sock.fileno
-        self.recv = sock.recv
+        self.recv = self.drain = sock.recv
         self.send = sock.send
 
     def flush(self) -> None:
@@ -66,6 +76,12 @@ class PlainTransport:
         with suppress(OSError):  # the client was faster
             self._socket.shutdown(_socket.SHUT_WR)
 
+    def close_abruptly(self) -> None:
+        """See :class:`Transport`: a reset instead of an end (RFC 9112 section 8)."""
+        with suppress(OSError):
+            self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _RESET)
+        self._socket.close()
+
     def close(self) -> None:
         """See :class:`Transport`."""
         self._socket.close()
@@ -79,11 +95,12 @@ class TlsTransport:
         context: of the server.
     """
 
-    __slots__ = ("_engine", "_incoming", "_is_ready", "_outgoing", "_socket", "_unsent", "fileno")
+    __slots__ = ("_engine", "_incoming", "_is_ready", "_outgoing", "_socket", "_unsent", "drain", "fileno")
 
     def __init__(self, sock: _socket.socket, context: ssl.SSLContext) -> None:
         self._socket = sock
         self.fileno = sock.fileno
+        self.drain = sock.recv  # still encrypted
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._engine = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -163,6 +180,10 @@ class TlsTransport:
         with suppress(OSError):
             self.flush()
             self._socket.shutdown(_socket.SHUT_WR)
+
+    def close_abruptly(self) -> None:
+        """See :class:`Transport`: a missing close_notify says that something is missing (RFC 8446 section 6.1)."""
+        self._socket.close()
 
     def close(self) -> None:
         """See :class:`Transport`."""
