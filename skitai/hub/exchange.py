@@ -45,7 +45,6 @@ class Exchange:
     refusal: RemoteProtocolError | None = None
     body: BinaryIO | None = None
     route: Any = None
-    was: Any = None
     user: str | None = None
     token: str | None = None
     began = 0.0

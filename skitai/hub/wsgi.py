@@ -211,7 +211,7 @@ class WsgiHandler:
         connection = exchange.connection
         template = self._templates.get(connection.listener) or self._template_for(connection.listener)
         path = exchange.path
-        exchange.was = was = Context(exchange)
+        was = Context(exchange)
         activate(was)
         # Copying a template in which every key is there already and setting the values is nearly twice as fast as
         # merging dicts: the table never grows.
