@@ -22,7 +22,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 MOST_PARKED = 1_000
 
 
-class Worker(greenlet):
+class Worker(greenlet):  # type: ignore[misc]
     """A greenlet that runs one task after another; between tasks it is parked."""
 
     #: What gevent hands down to greenlets that a task spawns: a child finds its request by this.
@@ -63,7 +63,7 @@ class GreenletPool:
     def _work(self, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
         me = getcurrent()
         hub = self._hub
-        park = super(Hub, hub).switch
+        park = super(Hub, hub).switch  # type: ignore[misc]
         while True:
             try:
                 fn(*args)
