@@ -16,7 +16,7 @@ is_token = re.compile(TOKEN).fullmatch
 is_field_value = re.compile(VALUE).fullmatch
 
 #: One field line at the start of a line. Each match holds exactly one CRLF, so a header section in which the number of
-#: matches equals the number of LF has nothing but valid lines: no obs-fold, no blank before the colon, no bare CR or LF.
+#: matches equals that of LF has nothing but valid lines: no obs-fold, no blank before the colon, no bare CR or LF.
 FIELD_LINE = re.compile(rf"^({TOKEN}):[ \t]*+({VALUE})\r\n", re.MULTILINE)
 
 # Names come from clients: past this many the cache takes no more, so that nobody can fill the memory with it.
@@ -30,16 +30,21 @@ _WITHOUT_PREFIX = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 
 
 def parse_fields(text: str, start: int, most: int) -> Fields | None:
-    """Return the fields of ``text[start:]``, a header section without its blank line; ``None`` when one line is not valid.
+    """Return the fields of ``text[start:]``, a header section without its blank line; values are stripped.
 
     Args:
         text: bytes decoded as ISO 8859-1.
         start: where the first field line begins; this must be the start of a line.
-        most: more lines than this are not looked at: the caller has refused them before.
+        most: fields that there may be.
+
+    Returns:
+        ``None`` when a line is not valid or there are more fields; :mod:`skitai.wire.lines` says which.
     """
     fields = FIELD_LINE.findall(text, start)
     if len(fields) != text.count("\n", start) or len(fields) > most:
         return None
+    if " \r" in text or "\t\r" in text:  # few clients do; looking is cheaper than stripping each value
+        fields = [(name, value.rstrip(" \t")) for name, value in fields]
     return fields
 
 
@@ -78,7 +83,7 @@ def check_field(name: str, value: str) -> None:
 
 def tokens(value: str) -> list[str]:
     """Return the elements of a comma separated list in lower case, empty ones left out (RFC 9110 section 5.6.1)."""
-    return [part for part in (each.strip(" \t").lower() for each in value.split(",")) if part]
+    return [part for each in value.lower().split(",") if (part := each.strip(" \t"))]
 
 
 def find(fields: Fields, name: str, default: str | None = None) -> str | None:

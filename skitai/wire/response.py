@@ -1,4 +1,4 @@
-"""The status line and header section of an HTTP/1.1 response, made from what an app gave (RFC 9112 sections 4 and 6)."""
+"""The status line and header section of an HTTP/1.1 response, made from what an app gave (RFC 9112 sections 4, 6)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class ResponseHead:
         keep_alive: whether the connection stays open after it.
 
     Raises:
-        LocalProtocolError: a field has CR, LF, NUL, a name that is no token, or something that is not ``str``.
+        LocalProtocolError: a field has CR, LF, NUL, a name that is no token, or something that is not ``str``; the
+            status is not that of a final response; Content-Length is no number, or two.
     """
 
     __slots__ = ("data", "framing", "keep_alive", "length")
@@ -78,6 +79,9 @@ class ResponseHead:
             keep_alive = False
         if method == "HEAD" or status in _WITHOUT_BODY:
             framing = NO_BODY
+            if status == 304:
+                # RFC 9110 section 8.6: it would be that of the 200, which only the app knows.
+                length = lines.length
         elif length is not None:
             framing = BY_LENGTH
         elif version == 11:
@@ -117,6 +121,7 @@ _remembered: dict[tuple[object, ...], _Lines] = {}
 
 
 def _new_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
+    fields = [(name, value) for name, value in fields]
     lines = _make_lines(status, reason, fields)
     if b"et-cookie" not in lines.data.lower():
         if len(_remembered) >= _MOST_REMEMBERED:
@@ -131,7 +136,11 @@ def _make_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
     is_last = has_date = has_server = False
     for name, value in fields:
         kind = _kinds.get(name) or _kind(name)
+        if not isinstance(value, str):
+            raise LocalProtocolError(f"the value of header field {name} is not a str")
         if kind == _LENGTH:
+            if length not in (None, _length(value)):
+                raise LocalProtocolError("Content-Length is given twice, with two values")
             length = _length(value)
             continue
         if kind == _CONNECTION:
@@ -141,15 +150,15 @@ def _make_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
             continue
         has_date = has_date or kind == _DATE
         has_server = has_server or kind == _SERVER
-        if not isinstance(value, str):
-            raise LocalProtocolError(f"the value of header field {name} is not a str")
         if not is_field_value(value):
-            raise LocalProtocolError(f"the value of header field {name} has CR, LF, NUL or a character outside ISO 8859-1")
+            raise LocalProtocolError(
+                f"the value of header field {name} has CR, LF, NUL or a character outside ISO 8859-1"
+            )
         texts.append(f"{name}: {value}\r\n")
     return _Lines("".join(texts).encode("latin-1"), length, is_last, has_date, has_server)
 
 
-_WITHOUT_BODY = frozenset({204, 304, *range(100, 200)})
+_WITHOUT_BODY = frozenset({204, 304})
 
 
 def _ending(framing: int, keep_alive: bool, version: int) -> bytes:
@@ -190,8 +199,8 @@ class CommonFields:
 
 
 def _status_line(status: int, reason: str | None) -> str:
-    if not 100 <= status <= 999:
-        raise LocalProtocolError(f"a status has three digits, not {status}")
+    if not 200 <= status <= 999:
+        raise LocalProtocolError(f"the status of a final response is 200 to 999, not {status}")
     if reason is None:
         reason = reason_phrase(status)
     if not is_field_value(reason):

@@ -8,23 +8,23 @@ from urllib.parse import unquote_to_bytes
 
 from skitai.errors import RemoteProtocolError
 
-_REG_NAME = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*+")
+# RFC 3986 has the comma in a reg-name as well. No name in use has one, but two Host fields that a proxy joined do.
+_REG_NAME = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*+")
 _IP_FUTURE = re.compile(r"[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+")
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+\-.]*)://([^/?]*)(.*)", re.DOTALL)
 
 _MOST_HOSTS = 1024
-#: Values that were found valid before, for callers to whom a function call is a cost.
-valid_hosts: set[str] = set()
+_valid_hosts: set[str] = set()
 
 
 def is_valid_host(value: str) -> bool:
     """Tell whether ``value`` is ``uri-host [ ":" port ]``; an empty one is (RFC 9112 section 3.2)."""
-    if value in valid_hosts:
+    if value in _valid_hosts:
         return True
     if not _has_host_grammar(value):
         return False
-    if len(valid_hosts) < _MOST_HOSTS:
-        valid_hosts.add(value)
+    if len(_valid_hosts) < _MOST_HOSTS:
+        _valid_hosts.add(value)
     return True
 
 
@@ -98,7 +98,7 @@ def _check_absolute(target: str) -> str:
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Return (path still percent-encoded, query) of a target in any form; the path of an absolute-form may be empty: ``/``."""
+    """Return (path still percent-encoded, query) of a target in any form; an empty path counts as ``/``."""
     if not target.startswith("/"):
         match = _ABSOLUTE.fullmatch(target)
         if match is not None:
