@@ -96,6 +96,7 @@ def contenders(case: str) -> list[Contender]:
 
 CASES: dict[str, list[Contender]] = {
     "hello": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
+    "varied": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
     "flask": [ours("flask_hello:app"), *wsgi_servers("flask_hello:app")],
     "fanout": [
         ours("fanout_skitai:app"),
@@ -121,4 +122,5 @@ CASES: dict[str, list[Contender]] = {
 def environment(upstream_port: int) -> dict[str, str]:
     """What the servers see of the environment: no proxy may stand between two loopback ports."""
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    return {**kept, "PYTHONPATH": str(APPS), "PYTHONUNBUFFERED": "1", "UPSTREAM_PORT": str(upstream_port)}
+    # This checkout comes before an installed skitai, so that what is measured is what stands beside the harness.
+    return {**kept, "PYTHONPATH": f"{APPS}:{ROOT}", "PYTHONUNBUFFERED": "1", "UPSTREAM_PORT": str(upstream_port)}

@@ -8,8 +8,9 @@ import resource
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
-from harness.process import BenchError, Process
+from harness.process import BenchError, Process, core_seconds
 
 WARM_UP = 1
 NUMBER = r"([\d.]+)"
@@ -26,6 +27,16 @@ class Sample:
     p99_ms: float
     server_core: float  # share of its core that the server used, 0 to 1
     load_core: float  # share of its core that wrk (and the upstream) used, 0 to 1
+    others: float  # share of either core that neither of them used: what disturbed the measurement
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What wrk sends."""
+
+    connections: int
+    path: str = "/"
+    script: Path | None = None  # in Lua, makes each request
 
 
 def fetch(port: int, path: str = "/") -> bytes:
@@ -78,14 +89,15 @@ def check_report(report: str) -> None:
         raise BenchError("wrk got no answer")
 
 
-def run_wrk(port: int, core: int, connections: int, seconds: int, path: str = "/") -> str:
-    """The report that wrk prints after loading ``path``.
+def run_wrk(port: int, core: int, shape: Shape, seconds: int) -> str:
+    """The report that wrk prints after loading the server.
 
     Raises:
         BenchError: wrk failed, saw any error, or got no answer at all.
     """
-    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
-    command += ["--latency", f"http://127.0.0.1:{port}{path}"]
+    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{shape.connections}", f"-d{seconds}s", "--timeout", "10s"]
+    command += ["--latency", *(("-s", str(shape.script)) if shape.script else ())]
+    command.append(f"http://127.0.0.1:{port}{shape.path}")
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
     if done.returncode:
         raise BenchError(f"wrk ended with {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}")
@@ -99,25 +111,58 @@ def children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@dataclass(frozen=True)
+class Cores:
+    """Which core serves and which one loads; the same on a machine with one."""
+
+    server: int
+    load: int
+
+
+class Meter:
+    """Processor time of the server, of the load, and of both cores, between two moments.
+
+    Args:
+        upstream: a process whose time counts as load, besides that of wrk.
+    """
+
+    def __init__(self, cores: Cores, server: Process, upstream: Process | None) -> None:
+        self._cores, self._server, self._upstream = cores, server, upstream
+        self._start = time.monotonic()
+        self._before = self._read()
+
+    def _read(self) -> tuple[float, float, float, float]:
+        load = children_seconds() + (self._upstream.cpu_seconds() if self._upstream else 0.0)
+        busy = core_seconds(self._cores.server), core_seconds(self._cores.load)
+        return self._server.cpu_seconds(), load, *busy
+
+    def shares(self) -> tuple[float, float, float]:
+        """Shares of a core: the server's, the load's, and what others took of the core where they took most."""
+        elapsed = time.monotonic() - self._start
+        server, load, first, second = (
+            (now - then) / elapsed for now, then in zip(self._read(), self._before, strict=True)
+        )
+        return server, load, max(0.0, first - server, second - load)
+
+
 def measure(
-    server: Process, port: int, core: int, connections: int, seconds: int, upstream: Process | None = None
+    server: Process, port: int, cores: Cores, shape: Shape, seconds: int, upstream: Process | None = None
 ) -> Sample:
     """Warm the server up, then load it for ``seconds``.
 
     Raises:
         BenchError: wrk failed or saw any error.
     """
-    run_wrk(port, core, connections, WARM_UP)
-    before = server.cpu_seconds(), children_seconds() + (upstream.cpu_seconds() if upstream else 0.0)
-    start = time.monotonic()
-    report = run_wrk(port, core, connections, seconds)
-    elapsed = time.monotonic() - start
-    after = server.cpu_seconds(), children_seconds() + (upstream.cpu_seconds() if upstream else 0.0)
+    run_wrk(port, cores.load, shape, WARM_UP)
+    meter = Meter(cores, server, upstream)
+    report = run_wrk(port, cores.load, shape, seconds)
+    server_core, load_core, others = meter.shares()
     return Sample(
         rate=figure(rf"Requests/sec:\s+{NUMBER}", report),
         requests=int(figure(r"(\d+) requests in", report)),
         median_ms=milliseconds(report, 50),
         p99_ms=milliseconds(report, 99),
-        server_core=(after[0] - before[0]) / elapsed,
-        load_core=(after[1] - before[1]) / elapsed,
+        server_core=server_core,
+        load_core=load_core,
+        others=others,
     )

@@ -38,6 +38,16 @@ def stat_fields(pid: int) -> list[str] | None:
     return text.rpartition(")")[2].split()
 
 
+def core_seconds(core: int) -> float:
+    """Processor time that ``core`` spent on anything so far, whoever asked for it."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *figures = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _, _, irq, softirq, steal, *_ = map(int, figures)
+            return (user + nice + system + irq + softirq + steal) / TICKS
+    raise BenchError(f"/proc/stat does not know core {core}")
+
+
 class Process:
     """One command in a session of its own, pinned to ``core``, ended by ``timeout`` after ``seconds`` at the latest.
 
