@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from skitai.errors import LocalProtocolError
-from skitai.was import _callback, _clusters, _settings
+from skitai.was import _clusters, _settings
 from skitai.was._bodies import StreamedBody
 from skitai.was._call import Call
 from skitai.was._http_result import HttpResult
@@ -76,8 +76,6 @@ def make_call(service: HttpService, uri: str, data: Any, options: Options, is_ma
     else:
         _check_alias(uri)
     lines, has_authorization = _header_lines(options.headers, content_type, body, service.content_type is not None)
-    if options.callback is not None:
-        _callback.check(options.callback)
     timeout = options.timeout
     return Call(
         service.protocol, service.method, uri, is_map, body, lines, None if has_authorization else auth, options.verify,

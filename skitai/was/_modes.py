@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from skitai.was import _callback
+
 if TYPE_CHECKING:
     from skitai.was._context import Context
 
@@ -43,8 +45,10 @@ def check_call(context: Context, callback: Any, is_map: bool) -> None:
 
     Raises:
         RuntimeError: a map with a callback; or a call without one, in a request of the single-thread mode.
+        TypeError: the callback cannot be called.
     """
     if callback is not None:
+        _callback.check(callback)
         if is_map:
             raise RuntimeError("a map has several results, which one callback cannot take: use getswait()")
     elif current.is_single and context.exchange is not None:

@@ -180,10 +180,10 @@ class Request:
     # Internals
 
     def _obtain(self, timeout: float | None) -> tuple[Result, ...]:
-        if self._handed is not None:
-            return self._handed
         if self.call.callback is not None:
             raise RuntimeError("this request has a callback, which gets the result: nobody can wait for it")
+        if self._handed is not None:
+            return self._handed
         if self._left:
             self._wait(timeout)
         return self._hand(self._collect())

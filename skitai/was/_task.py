@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from skitai.errors import ConnectionFailed, ProtocolError
@@ -56,7 +56,7 @@ class Task:
         """Begin at once; never blocks. The result comes to ``request.task_done``."""
         if self._tried is not None:
             assert self.cluster is not None
-            self._state = self.cluster.balancer.choose(time.monotonic(), self._tried)
+            self._state = self.cluster.balancer.choose(monotonic(), self._tried)
             assert self._state is not None  # a cluster has members, and fail-over asked for one more
             self._tried.append(self._state)
         if self._state is not None:
@@ -96,7 +96,7 @@ class Task:
         is_network = isinstance(error, (ConnectionFailed, ProtocolError))
         if self._state is not None:
             if is_network:
-                self._state.fail(time.monotonic())
+                self._state.fail(monotonic())
             else:
                 self._state.end()
         if is_network and can_repeat and self._has_another():

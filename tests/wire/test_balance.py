@@ -102,7 +102,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["ok", "fail", "end"]), st.floats(0, 
 
 
 @given(STEPS, st.integers(1, 5))
-def test_nothing_is_ever_left_in_flight_and_somebody_is_always_chosen(steps: list[tuple[str, float]], count: int) -> None:
+def test_nothing_stays_in_flight_and_somebody_is_always_chosen(steps: list[tuple[str, float]], count: int) -> None:
     cluster = balancer(*[1] * count)
     now = 0.0
     for how, later in steps:
