@@ -84,7 +84,7 @@ class Connection:
         self.transport = transport
         self.peer = peer
         self.listener = listener
-        self.created = time.time()
+        self.created = str(time.time())  # PEP 3333 wants every value of a CGI name to be a str
         self.number = number
         self.deadline = NEVER
         self.is_closed = False

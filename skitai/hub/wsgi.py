@@ -247,7 +247,7 @@ class WsgiHandler:
             "REMOTE_PORT": "",
             "REMOTE_SERVER": "",
             "CONNECTION_TYPE": "",
-            "CHANNEL_CREATED": 0.0,
+            "CHANNEL_CREATED": "",
             "wsgi.url_scheme": listener.scheme,
             "wsgi.input": None,
             "skitai.was": None,
@@ -314,7 +314,9 @@ def _split_status(status: str) -> tuple[int, str | None]:
         return _statuses[status]
     except (KeyError, TypeError):
         pass
-    number, _, reason = str(status).partition(" ")
+    if not isinstance(status, str):
+        raise LocalProtocolError(f"a WSGI status is a str like '200 OK', not {status!r}")
+    number, _, reason = status.partition(" ")
     # An interim status would make the client take the next response on the connection for the rest of this one.
     if len(number) != 3 or not (number.isascii() and number.isdigit()) or number[0] in "01":
         raise LocalProtocolError(f"a WSGI status is a str like '200 OK', not {status!r}")
