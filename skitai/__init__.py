@@ -256,12 +256,12 @@ def alias(
     return clusters.define(name, alias_type, servers, role, source, ssl, verify)
 
 
-def set_max_age(path: str, max_age: int) -> None:
+def set_max_age(path: str, max_age: int = 300) -> None:
     """Let clients keep static files.
 
     Args:
         path: URL path prefix; the longest one that fits a file counts.
-        max_age: seconds, for ``Cache-Control: max-age`` and ``Expires``.
+        max_age: seconds, for ``Cache-Control: max-age`` and ``Expires``; 0 sends neither.
     """
     _store.set(max_ages={**_store.options.max_ages, path: max_age})
 

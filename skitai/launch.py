@@ -18,7 +18,7 @@ from skitai.hub import binding, daemon
 from skitai.hub.loader import AppRef, Cluster, Directory
 from skitai.hub.server import Server
 from skitai.hub.site import Site
-from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, Post, supervise
+from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, Orders, Post, supervise
 from skitai.hub.worker import Worker
 from skitai.mounting import Mount
 from skitai.net import logs
@@ -122,9 +122,16 @@ class Launcher:
     def _serve(self, on_ready: Callable[[], None], life_line: int | None) -> int:
         sockets = binding.bind(self._options.address, self._options.port)
         if self._settings.workers:
-            log, grace = logs.current().server, self._settings.grace
             return supervise(
-                lambda post: self._work(sockets, post), self._settings.workers, log, grace, on_ready, life_line
+                Orders(
+                    worker_main=lambda post: self._work(sockets, post),
+                    workers=self._settings.workers,
+                    log=logs.current().server,
+                    grace=self._settings.grace,
+                    on_ready=on_ready,
+                    on_stop=lambda: _close(sockets),
+                    life_line=life_line,
+                )
             )
         return self._worker(sockets, 0).run(on_ready, life_line, _ALONE)
 
@@ -163,6 +170,11 @@ def _mount(site: Site, mount: Mount, log: logs.Logger) -> None:
         app = AppRef(mount.point, target, mount.pref)
         app.load(log)
         site.mount_app(mount.point, app, mount.host)
+
+
+def _close(sockets: list[socket]) -> None:
+    for sock in sockets:
+        sock.close()
 
 
 def _ignore() -> None:

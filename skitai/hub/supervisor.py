@@ -99,51 +99,49 @@ class Worker:
         return f"worker {self.index} (pid {self.pid})"
 
 
-def supervise(
-    worker_main: Callable[[Post], int],
-    workers: int,
-    log: Logger,
-    grace: float = 30.0,
-    on_ready: Callable[[], None] = lambda: None,
-    life_line: int | None = None,
-) -> int:
-    """Run worker processes until a signal says stop.
+@dataclass(frozen=True)
+class Orders:
+    """What a supervisor shall do.
 
-    Args:
+    Attributes:
         worker_main: what a worker runs, in a process of its own; it returns the exit code.
         workers: how many.
         log: the server log.
         grace: seconds that a stopping worker may take for its requests in flight.
         on_ready: called once, when all workers are ready for the first time.
+        on_stop: called once, when the stop begins; closes the listening sockets, which would keep clients waiting.
         life_line: a file descriptor that becomes readable when the server shall stop because its parent is gone.
+    """
+
+    worker_main: Callable[[Post], int]
+    workers: int
+    log: Logger
+    grace: float = 30.0
+    on_ready: Callable[[], None] = lambda: None
+    on_stop: Callable[[], None] = lambda: None
+    life_line: int | None = None
+
+
+def supervise(orders: Orders) -> int:
+    """Run worker processes until a signal says stop.
 
     Returns:
         The exit code: 0 after a signal, 2 when a worker found the configuration wrong before any was ready.
     """
-    return Supervisor(worker_main, workers, log, grace, on_ready, life_line).run()
+    return Supervisor(orders).run()
 
 
 class Supervisor:
     """See :func:`supervise`."""
 
-    def __init__(
-        self,
-        worker_main: Callable[[Post], int],
-        workers: int,
-        log: Logger,
-        grace: float,
-        on_ready: Callable[[], None],
-        life_line: int | None,
-    ) -> None:
-        self._main = worker_main
-        self._count = workers
-        self._log = log
-        self._grace = grace
-        self._on_ready: Callable[[], None] | None = on_ready
-        self._parent = life_line
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._log = orders.log
+        self._has_been_ready = False
+        self._parent = orders.life_line
         self._workers: dict[int, Worker] = {}
         self._generation = 1
-        self._backoffs = {index: Backoff(FIRST_DELAY, LONGEST_DELAY) for index in range(1, workers + 1)}
+        self._backoffs = {index: Backoff(FIRST_DELAY, LONGEST_DELAY) for index in range(1, orders.workers + 1)}
         # When to start the worker of an index, for those that have none.
         self._due = dict.fromkeys(self._backoffs, 0.0)
         self._reload_ends: float | None = None
@@ -246,7 +244,7 @@ class Supervisor:
             atexit._clear()
             # The script may have used the loop before run(); without one this does nothing.
             gevent.reinit()
-            code = self._main(post)
+            code = self._orders.worker_main(post)
         except ConfigurationError as error:
             self._log.log(f"worker {post.index} (pid {os.getpid()}) cannot start: {error}", "error")
             code = EXIT_MISCONFIGURED
@@ -262,13 +260,13 @@ class Supervisor:
         worker.ready = -1
         if worker.is_ready:
             self._finish_reload()
-            if self._on_ready is not None and self._are_all_ready():
-                self._on_ready()
-                self._on_ready = None
+            if not self._has_been_ready and self._are_all_ready():
+                self._has_been_ready = True
+                self._orders.on_ready()
 
     def _are_all_ready(self) -> bool:
         current_ones = [worker for worker in self._workers.values() if worker.generation == self._generation]
-        return len(current_ones) == self._count and all(worker.is_ready for worker in current_ones)
+        return len(current_ones) == self._orders.workers and all(worker.is_ready for worker in current_ones)
 
     # Workers that ended
 
@@ -292,7 +290,7 @@ class Supervisor:
             # A worker that still loads its apps when SIGTERM comes has nothing to finish, so the signal just ends it.
             if code not in (EXIT_OK, -Signals.SIGTERM):
                 self._log.log(f"{worker} {describe_end(code)}", "error")
-        elif code == EXIT_MISCONFIGURED and self._on_ready is not None:
+        elif code == EXIT_MISCONFIGURED and not self._has_been_ready:
             # Trying again would fail in the same way.
             self._code = EXIT_MISCONFIGURED
             self._stop("the configuration is wrong", "error")
@@ -328,9 +326,10 @@ class Supervisor:
         if self._stop_began is None:
             self._stop_began = now
             self._reload_ends = None
-            self._log.log(f"stopping within {self._grace:g} s: {reason}", category)
+            self._log.log(f"stopping within {self._orders.grace:g} s: {reason}", category)
+            self._orders.on_stop()
             self._send_to_all(Signals.SIGTERM)
-            self._deadlines = self._last_deadlines(now + self._grace)
+            self._deadlines = self._last_deadlines(now + self._orders.grace)
         elif now - self._stop_began >= IMPATIENCE:
             self._log.log(f"stopping now: {reason} again")
             self._deadlines = self._last_deadlines(now)
@@ -394,7 +393,7 @@ class Supervisor:
             if is_meant(worker) and not worker.is_ending:
                 worker.is_ending = True
                 worker.kill(Signals.SIGTERM)
-        self._deadlines = self._last_deadlines(time.monotonic() + self._grace)
+        self._deadlines = self._last_deadlines(time.monotonic() + self._orders.grace)
 
 
 def end_process(code: int) -> NoReturn:
