@@ -17,6 +17,9 @@ _TREE_KEY = "skitai.was"
 #: Objects that apps registered, by name.
 _registered: dict[str, Any] = {}
 
+#: Names that need a request, most of them one of Saddle: an error about them says so.
+_OF_A_REQUEST = frozenset({"app", "cookie", "env", "g", "mbox", "request", "response", "session", "user"})
+
 
 class _HttpName:
     """``was.get`` and its like. No data descriptor, so that a test may put a double into an instance."""
@@ -53,7 +56,7 @@ class Context(Utilities):
     def request(self) -> Any:
         """The request that is being served."""
         if self.exchange is None:
-            raise AttributeError("was.request exists only while a request is served")
+            raise AttributeError  # __getattr__ says why
         return RequestView(self.exchange)
 
     def txnid(self) -> str:
@@ -79,9 +82,14 @@ class Context(Utilities):
         try:
             return _registered[name]
         except KeyError:
-            raise AttributeError(
-                f"was has no {name!r}: no such service, and nothing was registered by wasc.register({name!r}, ...)"
-            ) from None
+            raise AttributeError(self._why_missing(name)) from None
+
+    def _why_missing(self, name: str) -> str:
+        if name in _OF_A_REQUEST and self.exchange is None:
+            return f"was.{name} exists only while a request is served"
+        if name in _OF_A_REQUEST:
+            return f"was.{name} exists only in apps of skitai.saddle"
+        return f"was has no {name!r}: no such service, and nothing was registered by wasc.register({name!r}, ...)"
 
     def __str__(self) -> str:
         return "was: Skitai WSGI Appliation Service"  # so spelled by every version
@@ -95,7 +103,9 @@ for _name in _services.HTTP:
 for _name, _service in _missing.SERVICES.items():
     setattr(Context, _name, _service)
 
-#: Every name of the context that is always there: what may not be registered, and what the module forwards.
+_TAKEN = _OF_A_REQUEST | {"exchange"}
+
+#: Every name of the context that is always there: what the module forwards.
 NAMES = frozenset(name for name in dir(Context) if not name.startswith("_"))
 
 
@@ -108,7 +118,7 @@ class ProcessContext(Context):
         Raises:
             ValueError: the name is no identifier, starts with an underscore, or is one of ``was`` itself.
         """
-        if not name.isidentifier() or name.startswith("_") or name in NAMES:
+        if not name.isidentifier() or name.startswith("_") or hasattr(ProcessContext, name) or name in _TAKEN:
             raise ValueError(f"{name!r} cannot be registered: it is no public identifier, or a name of was itself")
         _registered[name] = obj
 
