@@ -87,9 +87,10 @@ def document() -> Response:
     name = request.args.get("name", "")[:MAX_QUERY]
     results = was.get.map("@search/document", {"name": name}).getswait(PATIENCE)
     clock.stop()
-    # A member whose shard does not have it says 404, which is an answer as well.
+    # A member whose shard does not have it says 404, which is an answer as well. One that says nothing may have it.
     found = next((result.data["document"] for result in results if is_answer(result)), None)
-    return page("document.html", clock, results, 200 if found else 404, name=name, document=found)
+    missing = 404 if all(has_replied(result) for result in results) else 503
+    return page("document.html", clock, results, 200 if found else missing, name=name, document=found)
 
 
 class Clock:
@@ -120,7 +121,7 @@ def page(template: str, clock: Clock, results: Any, status: int = 200, **facts: 
 
 def describe(result: Any) -> dict[str, Any]:
     """One call: who answered, or did not and why, and how long the member worked for it."""
-    data = result.data if is_answer(result) else {}
+    data = result.data if has_replied(result) else {}
     return {
         "member": name_of(result),
         "shard": data.get("shard"),

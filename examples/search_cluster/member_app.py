@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from corpus import documents
-from flask import Flask, Response, abort, g, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from index import Index
 
 MAX_DELAY = 2000
@@ -43,11 +43,9 @@ def search() -> Response:
 
 
 @app.get("/document")
-def document() -> Response:
+def document() -> tuple[Response, int]:
     found = index.read(request.args.get("name", ""))
-    if found is None:
-        abort(404)
-    return answer(document=found._asdict())
+    return answer(document=found and found._asdict()), 200 if found else 404
 
 
 @app.get("/about")
