@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 TCHAR = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #: Names that say something about the message come from the strategies below alone.
 _SPECIAL = {
-    "host", "content-length", "transfer-encoding", "expect", "connection", "upgrade", "content_length", "transfer_encoding",
-    "proxy-connection",
+    "host", "content-length", "transfer-encoding", "expect", "connection", "upgrade", "content_length",
+    "transfer_encoding", "proxy-connection",
 }  # fmt: skip
 
 methods = st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "PROPFIND", "M-SEARCH"])

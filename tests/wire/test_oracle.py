@@ -120,7 +120,7 @@ def test_valid_requests(pipeline: list[tuple[bytes, Message]]) -> None:
 @given(st.data())
 @settings(max_examples=2000, deadline=None)
 def test_mutated_requests(data: st.DataObject) -> None:
-    """What is still accepted of a broken request is refused by llhttp, or read the same: nothing is smuggled past one."""
+    """What is still accepted of a broken request is refused by llhttp or read the same, so nothing can be smuggled."""
     mutated = data.draw(mutations(data.draw(requests())[0]))
     messages, is_clean = read_by_us(mutated)
     if not is_clean:

@@ -114,7 +114,8 @@ def test_mutated_responses(data: st.DataObject) -> None:
         st.sampled_from(
             [
                 b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n",
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n",
                 b"HTTP/1.0 404 Not Found\r\nX: y\r\n\r\nbody",
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nother bytes",
             ]
