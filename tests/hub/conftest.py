@@ -180,7 +180,11 @@ class Running:
         sock.settimeout(PATIENCE)
         if "receive_buffer" in options:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options["receive_buffer"])
-        sock.connect((self.host, self.port))
+        try:
+            sock.connect((self.host, self.port))
+        except OSError:
+            sock.close()
+            raise
         client = Client(sock)
         self._clients.append(client)
         return client
