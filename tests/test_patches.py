@@ -1,0 +1,83 @@
+"""The patches, each in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from skitai import patches
+from tests.scripts import PATIENCE
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+def test_patches_are_applied_once_and_in_order() -> None:
+    assert patches.is_applied()
+    before = patches.applied()
+    assert before == ("gevent", "psycopg")
+    patches.apply()
+    assert patches.applied() == before
+
+
+def test_nothing_is_patched_by_importing_the_patches() -> None:
+    result = run("import skitai.patches as p; print(p.is_applied(), p.applied())")
+    assert result.stdout == "False ()\n"
+
+
+def test_patching_too_late_is_refused_and_patches_nothing() -> None:
+    result = run(
+        "import requests\n"
+        "from skitai import patches\n"
+        "try: patches.apply()\n"
+        "except patches.LatePatching as error: print(error, patches.is_applied(), patches.applied())\n"
+    )
+    assert "ssl was already imported by" in result.stdout
+    assert "urllib3" in result.stdout
+    assert "python -m skitai script.py" in result.stdout
+    assert result.stdout.endswith("False ()\n")
+
+
+def test_a_program_that_patched_itself_may_have_imported_anything() -> None:
+    result = run(
+        "from gevent import monkey; monkey.patch_all()\n"
+        "import requests\n"
+        "from skitai import patches; patches.apply(); print(patches.applied())\n"
+    )
+    assert result.stdout == "('gevent', 'psycopg')\n", result.stderr
+
+
+def test_psycopg_waits_in_the_loop_however_early_it_is_imported() -> None:
+    seen = "import psycopg2.extensions as e; print(e.get_wait_callback().__module__)\n"
+    early = run(
+        "from gevent import monkey; monkey.patch_all()\nimport psycopg2\n"
+        "from skitai import patches; patches.apply()\n" + seen
+    )
+    late = run("from skitai import patches; patches.apply()\nimport psycopg2\n" + seen)
+    assert early.stdout == late.stdout == "psycogreen.gevent\n", early.stderr + late.stderr
+
+
+def test_psycopg_is_imported_by_nobody_else() -> None:
+    assert (
+        run("import sys; from skitai import patches; patches.apply(); print('psycopg2' in sys.modules)").stdout
+        == "False\n"
+    )
+
+
+def test_psycopg_without_psycogreen_is_refused() -> None:
+    result = run(
+        "import sys\nsys.modules['psycogreen'] = None\n"
+        "from skitai import patches; patches.apply()\n"
+        "try: import psycopg2\nexcept ImportError as error: print(error)\n"
+    )
+    assert "psycopg2 blocks the whole worker without psycogreen: pip install 'skitai[postgresql]'" in result.stdout
+
+
+def test_a_watched_module_keeps_its_own_loader() -> None:
+    result = run(
+        "from skitai import patches; patches.apply()\n"
+        "import psycopg2, importlib.machinery as m\n"
+        "print(type(psycopg2.__loader__) is type(psycopg2.__spec__.loader) is m.SourceFileLoader)\n"
+    )
+    assert result.stdout == "True\n", result.stderr
