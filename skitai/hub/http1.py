@@ -139,7 +139,7 @@ class Http1Session:
     def _begin_body(self, exchange: Exchange, head: RequestHead) -> None:
         most = self._connection.server.most_body_bytes(exchange)
         if head.length is not None and head.length > most:
-            self._refuse(RemoteProtocolError(f"the request body is larger than {most} bytes", 413))
+            self._refuse(_too_large(most))
             return
         exchange.most_body_bytes = most
         self._received = 0
@@ -193,7 +193,12 @@ class Http1Session:
                 self._body_failed(error)
                 return
             if event is None:
-                self._run_clock()
+                exchange = self._exchange
+                if exchange is not None and exchange.bytes_in + self._reader.announced > exchange.most_body_bytes:
+                    # A chunk has begun that breaks the limit: its client need not send it all to hear of it.
+                    self._body_failed(_too_large(exchange.most_body_bytes))
+                else:
+                    self._run_clock()
                 return
             if event is END:
                 self._body_ended()
@@ -214,9 +219,8 @@ class Http1Session:
                 return False
             return True
         exchange.bytes_in += len(content)
-        most = exchange.most_body_bytes
-        if exchange.bytes_in > most:
-            self._body_failed(RemoteProtocolError(f"the request body is larger than {most} bytes", 413))
+        if exchange.bytes_in > exchange.most_body_bytes:
+            self._body_failed(_too_large(exchange.most_body_bytes))
             return False
         if self._stream is not None:
             self._stream.put(content)
@@ -357,3 +361,7 @@ class Http1Session:
 
     def __repr__(self) -> str:
         return f"<Http1Session {('head', 'body', 'app', 'dropping')[self._state]}>"
+
+
+def _too_large(most: int) -> RemoteProtocolError:
+    return RemoteProtocolError(f"the request body is larger than {most} bytes", 413)
