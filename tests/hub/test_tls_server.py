@@ -1,0 +1,314 @@
+"""A listener under TLS."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import ssl
+from typing import Any
+
+import gevent
+import gevent.subprocess
+import pytest
+import trustme
+from gevent.event import Event
+
+from skitai.hub.site import Site
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_context(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture(params=["TLSv1_2", "TLSv1_3"])
+def client_context(request: Any, authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[request.param]
+    return context
+
+
+def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    return [environ["wsgi.url_scheme"].encode(), b" ", body]
+
+
+def test_requests_on_a_kept_connection(serve, server_context, client_context):
+    client = serve(echo, tls=server_context).connect_tls(client_context)
+    for _ in range(3):
+        assert client.request().body == b"https "
+    assert client.request("POST", "/", b"x").body == b"https x"
+
+
+@pytest.mark.row("WSGI-04")
+def test_the_scheme_is_https(serve, server_context, client_context):
+    assert serve(echo, tls=server_context).connect_tls(client_context).request().body.startswith(b"https")
+
+
+def test_the_server_says_goodbye(serve, server_context, client_context):
+    """close_notify, without which a client cannot tell the end from an attack."""
+    client = serve(echo, tls=server_context).connect_tls(client_context)
+    assert client.request(Connection="close").status == 200
+    assert client.sock.recv(1) == b""  # without suppress_ragged_eofs a missing close_notify would raise
+
+
+def strict(client: Any, context: ssl.SSLContext, port: int) -> None:
+    """Replace the client's socket by one that does not forgive a missing close_notify."""
+    client.sock.close()
+    sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+    client.sock = context.wrap_socket(sock, server_hostname="localhost", suppress_ragged_eofs=False)
+
+
+@pytest.mark.parametrize("ending", ["complete", "broken"])
+def test_only_a_complete_response_is_followed_by_close_notify(serve, server_context, client_context, ending):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        yield b"one"
+        if ending == "broken":
+            raise ValueError
+
+    server = serve(app, tls=server_context)
+    client = server.connect()
+    strict(client, client_context, server.port)
+    client.send("GET / HTTP/1.0\r\n\r\n")
+    client.read_head()
+    if ending == "complete":
+        assert client.read_rest() == b"one"
+    else:
+        with pytest.raises(ssl.SSLError):
+            client.read_rest()
+
+
+def test_a_client_that_says_goodbye_and_waits_gets_its_answer(serve, server_context, client_context):
+    """close_notify ends one direction only (RFC 8446 section 6.1); the answer comes by the other."""
+    go, began = Event(), Event()
+
+    def app(environ, start_response):
+        began.set()
+        go.wait()
+        start_response("200 OK", [])
+        return [b"late"]
+
+    server = serve(app, tls=server_context)
+    sock = server.connect().sock
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    engine = client_context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+
+    def run(step: Any, *arguments: Any) -> Any:
+        while True:
+            try:
+                return step(*arguments)
+            except ssl.SSLWantReadError:
+                sock.sendall(outgoing.read())
+                incoming.write(sock.recv(65536))
+
+    run(engine.do_handshake)
+    engine.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    sock.sendall(outgoing.read())
+    began.wait(5)
+    with pytest.raises(ssl.SSLWantReadError):
+        engine.unwrap()
+    sock.sendall(outgoing.read())
+    gevent.sleep(0.02)
+    go.set()
+    assert run(engine.read, 65536).endswith(b"\r\n\r\nlate")
+
+
+@pytest.mark.parametrize("size", [100_000, 4_000_000])
+def test_large_bodies_both_ways(serve, server_context, client_context, size):
+    server = serve(echo, tls=server_context)
+    client = server.connect_tls(client_context)
+    body = os.urandom(size)
+    client.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%b" % (size, body))
+    assert client.read().body == b"https " + body
+    assert client.request().body == b"https "
+
+
+def test_a_reader_that_stops_and_goes_on(serve, server_context, client_context):
+    body = os.urandom(3_000_000)
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    client = serve(app, tls=server_context).connect_tls(client_context)
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    client.read_head()
+    gevent.sleep(0.1)  # the server has filled every buffer
+    assert client.read_exactly(len(body)) == body
+
+
+def test_files_without_sendfile(serve, server_context, client_context, tmp_path, monkeypatch):
+    (tmp_path / "big").write_bytes(os.urandom(1_000_000))
+
+    def no_sendfile(*args):
+        raise AssertionError("these bytes would go out in the clear")
+
+    monkeypatch.setattr(os, "sendfile", no_sendfile)
+    site = Site()
+    site.mount_directory("/", str(tmp_path))
+    client = serve(site=site, tls=server_context).connect_tls(client_context)
+    for _ in range(2):
+        assert client.request(target="/big").body == (tmp_path / "big").read_bytes()
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"]((tmp_path / "big").open("rb"))
+
+    client = serve(app, tls=server_context).connect_tls(client_context)
+    assert client.request().body == (tmp_path / "big").read_bytes()
+
+
+def test_continue(serve, server_context, client_context):
+    client = serve(echo, tls=server_context).connect_tls(client_context)
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
+    assert client.read().status == 100
+    client.send(b"b" * 100_000)
+    assert client.read().body == b"https " + b"b" * 100_000
+
+
+# Clients that do not speak TLS well
+
+
+def test_a_handshake_has_a_deadline(serve, server_context):
+    server = serve(echo, tls=server_context, limits={"handshake_time": 0.2, "header_time": 60})
+    server.connect().expect_end()
+    half = server.connect().send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+    half.expect_end()
+
+
+def test_a_handshake_dripped_byte_by_byte_has_the_same_deadline(serve, server_context):
+    server = serve(echo, tls=server_context, limits={"handshake_time": 0.3, "header_time": 60})
+    client = server.connect()
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(400)
+    ended = Event()
+
+    def drip():
+        for byte in hello:
+            try:
+                client.send(bytes([byte]))
+            except OSError:
+                return
+            if ended.is_set():
+                return
+            gevent.sleep(0.02)
+
+    dripping = gevent.spawn(drip)
+    client.expect_end()
+    ended.set()
+    dripping.join()
+
+
+def test_after_the_handshake_the_header_time_counts(serve, server_context, client_context):
+    server = serve(echo, tls=server_context, limits={"handshake_time": 60, "header_time": 0.2})
+    client = server.connect_tls(client_context).send("GET / HT")
+    assert client.read().status == 408
+
+
+@pytest.mark.row("WSGI-16")
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nHost: test\r\n\r\n",
+        b"garbage" * 100,
+        b"\x00" * 70_000,
+        b"\x16\x03\x01\xff\xff" + b"\xff" * 70_000,
+        b"\x80",
+    ],
+)
+def test_garbage_instead_of_a_handshake(serve, server_context, client_context, data, until):
+    server = serve(echo, tls=server_context, limits={"handshake_time": 0.3})
+    client = server.connect()
+    try:
+        client.send(data)
+        assert b"HTTP" not in client.read_rest()  # at most an alert
+    except ConnectionResetError:
+        pass  # what was not read resets the connection, and there was no answer that this could hurt
+    client.close()
+    until(lambda: server.server.connections == 0)
+    assert server.connect_tls(client_context).request().status == 200
+
+
+def test_a_client_that_does_not_trust_us(serve, server_context, until):
+    server = serve(echo, tls=server_context)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        server.connect_tls(ssl.create_default_context())
+    until(lambda: server.server.connections == 0)
+
+
+def test_garbage_after_the_handshake(serve, server_context, client_context, until):
+    server = serve(echo, tls=server_context)
+    client = server.connect_tls(client_context)
+    assert client.request().status == 200
+    os.write(client.sock.fileno(), b"\x17\x03\x03\x00\x20" + b"\xff" * 32)
+    until(lambda: server.server.connections == 0)
+
+
+@pytest.mark.parametrize("when", ["handshake", "request", "response"])
+def test_resets(serve, server_context, client_context, when, until):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return (b"x" * 100_000 for _ in range(100))
+
+    server = serve(app, tls=server_context)
+    for _ in range(5):
+        if when == "handshake":
+            client = server.connect().send(b"\x16\x03\x01\x02")
+        else:
+            client = server.connect_tls(client_context)
+            client.send("GET / HTTP/1.1\r\nHo" + ("st: test\r\n\r\n" if when == "response" else ""))
+            if when == "response":
+                client.read_head()
+        client.reset()
+    until(lambda: server.server.connections == 0)
+    assert server.server.slots.busy == 0
+
+
+def test_too_many_tls_connections_are_closed(serve, server_context, client_context, until):
+    server = serve(echo, tls=server_context, limits={"connections": 2})
+    kept = [server.connect_tls(client_context) for _ in range(2)]
+    with pytest.raises(OSError):
+        server.connect_tls(client_context)
+    assert kept[0].request().status == 200
+
+
+# Other people's clients
+
+
+def test_http_client_of_the_standard_library(serve, server_context, client_context):
+    server = serve(echo, tls=server_context)
+    connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=client_context, timeout=10)
+    for _ in range(2):
+        connection.request("POST", "/", b"x" * 300_000)
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, b"https " + b"x" * 300_000)
+    connection.close()
+
+
+def test_curl(serve, server_context, authority, tmp_path):
+    server = serve(echo, tls=server_context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    (tmp_path / "body").write_bytes(b"x" * 2_000_000)
+    arguments = ["curl", "--silent", "--show-error", "--max-time", "10", "--cacert", str(tmp_path / "ca.pem")]
+    arguments += ["--resolve", f"localhost:{server.port}:127.0.0.1", "--data-binary", f"@{tmp_path / 'body'}"]
+    url = f"https://localhost:{server.port}/"
+    try:
+        result = gevent.subprocess.run(
+            [*arguments, url, url],
+            capture_output=True,
+            timeout=20,
+        )
+    except FileNotFoundError:
+        pytest.skip("no curl here")
+    assert result.stderr == b""
+    assert result.stdout == (b"https " + b"x" * 2_000_000) * 2
