@@ -27,12 +27,13 @@ import json
 
 def app(env, start_response):
     import os
+    from skitai.was import _cache
     from skitai.was._context import wasc
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps({{
         "thread": env["skitai.thread"], "multithread": env["wsgi.multithread"],
         "multiprocess": env["wsgi.multiprocess"], "numthreads": wasc.numthreads,
-        "cwd": os.getcwd(), "pid": os.getpid(), "name": __name__, "scheme": env["wsgi.url_scheme"],
+        "rcache": _cache.results.capacity, "cwd": os.getcwd(), "pid": os.getpid(), "name": __name__, "scheme": env["wsgi.url_scheme"],
     }})]
 
 if __name__ == "__main__":
@@ -256,6 +257,12 @@ def test_at_most_n_handlers_run_and_the_rest_queues_first_in_first_out(workplace
 def test_apps_see_the_number_of_threads(workplace, more: str, number: int) -> None:
     seen = inspect(workplace, more)
     assert (seen["thread"], seen["multithread"], seen["numthreads"]) == (number, True, number)
+
+
+@pytest.mark.row("RUN-25", "RUN-18")
+@pytest.mark.parametrize(("more", "number"), [("", 100), (", rcache_objmax=7", 7)])
+def test_the_result_cache_gets_its_size(workplace, more: str, number: int) -> None:
+    assert inspect(workplace, more)["rcache"] == number
 
 
 SINGLE = """

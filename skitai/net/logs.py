@@ -116,9 +116,14 @@ class LogFile:
                 self._file.close()
 
     def forget_process(self) -> None:
-        """Start anew what belongs to one process: the timer in its loop, and a lock that nobody holds."""
+        """Start anew what belongs to one process: the timer in its loop, a lock that nobody holds, the open file.
+
+        A file opened before the fork would share its lock with the parent, and so keep neither out.
+        """
         self._timer = None
         self._lock = _native_lock()
+        if self._file is not None:
+            self._file.close()
 
     def _hold(self, item: str | tuple[Any, Formatter]) -> None:
         self._pending.append(item)
