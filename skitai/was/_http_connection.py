@@ -12,14 +12,17 @@ from skitai.net.channel import Channel
 from skitai.net.stream import Stream
 from skitai.was import _settings
 from skitai.wire.codings import ContentDecoder
-from skitai.wire.fields import find
+from skitai.wire.fields import Fields, find
 from skitai.wire.http1 import END, LAST_CHUNK, Data, ResponseHead, ResponseReader, chunk
 from skitai.wire.outcomes import BodyTooLarge
+from skitai.wire.whole import read_whole, remember
 
 if TYPE_CHECKING:
     from skitai.was._http_attempt import HttpAttempt
     from skitai.was._http_pool import HttpPool
 
+#: Responses to these have no body, whatever their fields say.
+_READ_OTHERWISE = frozenset({"HEAD", "CONNECT"})
 #: A body up to this size goes out with its header section in one piece.
 _JOIN = 64 * 1024
 
@@ -108,6 +111,13 @@ class HttpConnection:
         if attempt is None or reader is None:
             self._end()  # unasked
             return
+        if not attempt.was_answered and attempt.method not in _READ_OTHERWISE:
+            whole = read_whole(data)
+            if whole is not None and len(whole[1]) <= _settings.current.body_bytes:
+                self._head = whole[0]
+                self._finish(attempt, whole[1], not self._is_sending)
+                return
+        is_first = not attempt.was_answered
         attempt.was_answered = True
         self._extend(attempt)
         try:
@@ -117,7 +127,9 @@ class HttpConnection:
             self._fail(error)
             return
         if is_complete:
-            self._finish(attempt, reader)
+            if is_first and self._head is not None and attempt.method not in _READ_OTHERWISE:
+                remember(data, self._head)
+            self._finish_read(attempt, reader)
 
     def connection_lost(self, error: ConnectionFailed | None) -> None:
         """The answer ends here, or never came."""
@@ -138,7 +150,7 @@ class HttpConnection:
             self._fail(failure)
             return
         if is_complete:
-            self._finish(attempt, reader)
+            self._finish_read(attempt, reader)
         else:
             self._fail(PeerClosed("the server closed the connection before its answer was complete"))
 
@@ -170,18 +182,21 @@ class HttpConnection:
             raise BodyTooLarge(f"the answer is larger than {most} bytes")
         self._parts.append(content)
 
-    def _finish(self, attempt: HttpAttempt, reader: ResponseReader) -> None:
-        head = self._head
-        assert head is not None  # END comes after a head
+    def _finish_read(self, attempt: HttpAttempt, reader: ResponseReader) -> None:
         parts = self._parts
         content = parts[0] if len(parts) == 1 else b"".join(parts)
-        can_keep = reader.keep_alive and not self._is_sending and not self._stream.unsent and head.status != 101
-        self._attempt = self._reader = self._head = self._decoder = None
         self._parts = []
         self._size = 0
+        self._finish(attempt, content, reader.keep_alive and not self._is_sending)
+
+    def _finish(self, attempt: HttpAttempt, content: bytes, can_keep: bool) -> None:
+        head = self._head
+        assert head is not None  # END comes after a head
+        can_keep = can_keep and not self._stream.unsent and head.status != 101
+        self._attempt = self._reader = self._head = self._decoder = None
         # First give the connection on, then the answer: whoever is woken by it may want a connection at once.
         if can_keep and not self._stream.is_lost:
-            self._keep_time = _keep_time(head)
+            self._keep_time = _keep_time(head.fields)
             self._pool.give_back(self)
         else:
             self._end()
@@ -245,9 +260,9 @@ class HttpConnection:
         return f"<HttpConnection {self._pool.origin} {state}, {self._uses} uses>"
 
 
-def _keep_time(head: ResponseHead) -> float:
+def _keep_time(fields: Fields) -> float:
     """Return for how long the server says it keeps the connection, less a second for the way; 0 when it is silent."""
-    announced = find(head.fields, "keep-alive")
+    announced = find(fields, "keep-alive")
     if not announced:
         return 0.0
     for part in announced.split(","):

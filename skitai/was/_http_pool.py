@@ -109,8 +109,7 @@ class HttpPool:
 
     def _connect_more(self) -> None:
         while (
-            self._connecting < len(self._waiting)
-            and self._connecting + len(self._open) < _settings.current.connections
+            self._connecting < len(self._waiting) and self._connecting + len(self._open) < _settings.current.connections
         ):
             self._connecting += 1
             workers.spawn(self._connect)

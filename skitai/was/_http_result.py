@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from email.message import Message
 from http.cookies import CookieError, SimpleCookie
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from skitai.was._result import Node, Result
 from skitai.wire import outcomes
+from skitai.wire.fields import find
 from skitai.wire.http1 import ResponseHead
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Headers(Mapping[str, str | list[str]]):
         return f"{type(self).__name__}({dict(self)!r})"
 
 
+_CHARSET = re.compile(r';\s*charset\s*=\s*(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
 _NO_HEAD = ResponseHead(0, "", 11, [], False)
 
 
@@ -112,7 +115,8 @@ class HttpResult(Result):
     @property
     def encoding(self) -> str:
         """The charset of the content type, ``utf-8`` when it names none."""
-        return self.get_header_with_attr("content-type")[1].get("charset") or "utf-8"
+        match = _CHARSET.search(self.get_header("content-type") or "")
+        return (match[1] or match[2]) if match else "utf-8"
 
     @property
     def raw(self) -> BytesIO:
@@ -150,8 +154,7 @@ class HttpResult(Result):
 
     def get_header(self, name: str, default: str | None = None) -> str | None:
         """Return the (first) value of a field."""
-        value = self.headers.get(name, default)
-        return value[0] if isinstance(value, list) else value
+        return find(self._head.fields, name.lower(), default)
 
     def get_header_with_attr(self, name: str, default: str | None = None) -> tuple[str | None, dict[str, str]]:
         """Return the value of a field without its parameters, and these: ``("text/html", {"charset": "utf-8"})``."""

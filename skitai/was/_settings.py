@@ -35,6 +35,8 @@ class ClientSettings:
 
 #: What holds now; replaced as a whole by :func:`configure`.
 current = ClientSettings()
+#: Another number after each change.
+version = 0
 
 
 def configure(**changes: Any) -> ClientSettings:
@@ -46,6 +48,7 @@ def configure(**changes: Any) -> ClientSettings:
     Raises:
         TypeError: there is no such setting.
     """
-    global current
+    global current, version
     current = replace(current, **changes)
+    version += 1
     return current

@@ -218,6 +218,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(clusters, "definitions", {})
     monkeypatch.setattr(_clusters, "_live", {})
     monkeypatch.setattr(_settings, "current", _settings.ClientSettings())
+    _settings.version += 1
     monkeypatch.setattr(_cache, "results", _cache.ResultCache())
     monkeypatch.setattr(_modes, "current", _modes.Mode())
     yield
