@@ -120,16 +120,13 @@ class Bench:
         return sample
 
     def calm_sample(self, case: str, contender: Contender, upstream: tuple[Process, int] | None) -> Sample | None:
-        """A measurement that other programs did not disturb, or the least disturbed of ``TRIES``."""
-        found: list[Sample] = []
+        """The first of ``TRIES`` measurements that other programs did not disturb, or None (which is noted)."""
         for _ in range(TRIES):
             sample = self.sample(case, contender, upstream)
-            if sample is None:
-                break
-            found.append(sample)
-            if sample.others <= DISTURBED:
-                break
-        return min(found, key=lambda each: each.others, default=None)
+            if sample is None or sample.others <= DISTURBED:
+                return sample
+        self.note(f"{contender.name}: a round is not counted: other programs disturbed it {TRIES} times")
+        return None
 
     def rate_section(self, case: str) -> str:
         """A case that wrk measures."""

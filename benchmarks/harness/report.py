@@ -21,8 +21,9 @@ server has a core of its own, wrk and the upstream have another; rounds go throu
 fresh, its page checked, and warmed up before it is measured. A run in which wrk saw an error or a status other than
 200 is not counted but named. *Server core* is the share of its core that the server used: well below 100 % means
 that something else (the load generator, waiting) was the limit, and the ratio flatters the slower one. *Others* is
-the most that other programs took of either core in any of the rounds counted; a measurement in which that is above
-10 % is made again, at most twice, and the least disturbed one counts, whatever its rate.
+the most that other programs took of either core in any round counted: a measurement in which that is above 10 %
+does not count, whatever its rate, and is made again, at most twice. *Rounds* says how many counted; bracketed
+ratios are of rounds in which both did.
 """
 
 TITLES = {
@@ -68,7 +69,7 @@ def rate_row(case: str, name: str, samples: Sequence[Sample | None], ours: Seque
     """One server's line of a table of rates."""
     good = [sample for sample in samples if sample]
     if not good:
-        return f"| {name} | - | | | | | | | | |"
+        return f"| {name} | - | | | | | | | | | 0 of {len(samples)} |"
     rates = [sample.rate for sample in good]
     cells = [
         name,
@@ -81,6 +82,7 @@ def rate_row(case: str, name: str, samples: Sequence[Sample | None], ours: Seque
         f"{statistics.median(sample.server_core for sample in good):.0%}",
         f"{statistics.median(sample.load_core for sample in good):.0%}",
         f"{max(sample.others for sample in good):.0%}",
+        f"{len(good)} of {len(samples)}",
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -91,8 +93,8 @@ def rate_table(case: str, results: Mapping[str, Sequence[Sample | None]]) -> lis
     ours = results.get(US, ())
     lines = [
         "| server | req/s, median | min to max | us / peer | aim | median ms | p99 ms "
-        "| server core | load core | others |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| server core | load core | others | rounds |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     order = sorted(best, key=best.__getitem__, reverse=True)
     return lines + [rate_row(case, name, results[name], ours) for name in order]
