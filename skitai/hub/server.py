@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 #: Clients past ``Limits.connections`` that are told so at one time; more are closed without a word.
 MOST_TURNED_AWAY = 64
 
+#: Seconds after which a connection without a request counts as idle when the server stops.
+FRESH = 0.5
+
 
 class Server:
     """Serves a site in this process.
@@ -103,16 +106,25 @@ class Server:
         for listener in self._listeners:
             listener.stop()
         gevent.sleep(0.001)  # one turn of the loop: what clients have sent already is a request in flight
-        for connection in list(self._connections):
-            if getattr(connection.session, "is_idle", False):
-                connection.close()
+        grace = self.settings.grace if grace is None else grace
+        began = time.time()
+        self._close_idle(opened_before=began - FRESH)
         if self._connections:
-            self._stopped_last.wait(self.settings.grace if grace is None else grace)
+            # A client that has just connected is about to send its request: during a reload it would be lost.
+            self._stopped_last.wait(min(FRESH, grace))
+            self._close_idle(opened_before=began)
+        if self._connections:
+            self._stopped_last.wait(max(0.0, grace - FRESH))
         for connection in list(self._connections):
             connection.abort()
         sweep.forget(self)
         self.logs.flush()
         self._is_over.set()
+
+    def _close_idle(self, opened_before: float) -> None:
+        for connection in list(self._connections):
+            if getattr(connection.session, "is_idle", False) and float(connection.created) <= opened_before:
+                connection.close()
 
     def expire(self) -> None:
         """Renew the Date of responses; the sweep calls this once a second."""

@@ -8,6 +8,7 @@ import socket
 from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1
 
 import gevent
+import gevent.event
 import pytest
 
 from skitai.hub.backoff import Backoff
@@ -307,3 +308,28 @@ def test_logs_go_to_a_directory_and_with_v_to_the_console_too(workplace, is_verb
     assert ("started on" in script.text) is is_verbose
     if not is_verbose:
         assert script.text == ""
+
+
+def test_no_request_is_lost_while_workers_are_exchanged(workplace) -> None:
+    script = workplace.serve(SERVER.format(more=", workers=2"))
+    for index in (1, 2):
+        script.line(rf"\(worker {index}\) started")
+    is_over = gevent.event.Event()
+
+    def ask_again_and_again() -> int:
+        count = 0
+        while not is_over.is_set():
+            assert int(script.get().text) > 0
+            count += 1
+        return count
+
+    clients = [gevent.spawn(ask_again_and_again) for _ in range(4)]
+    for _ in range(3):
+        old = children(script.process.pid)
+        script.signal(SIGHUP)
+        script.next_line("new workers are ready")
+        for pid in old:
+            await_end(pid)
+    is_over.set()
+    gevent.joinall(clients, timeout=PATIENCE, raise_error=True)
+    assert all(client.value > 0 for client in clients)
