@@ -264,6 +264,43 @@ def test_a_body_for_an_app_that_reads_nothing_for_long_is_held_back(serve, until
     nothing_is_left(server, until)
 
 
+def test_a_pipeline_behind_a_slow_request_is_held_back(serve, until, others_are_served):
+    go = Event()
+
+    def app(environ, start_response):
+        if environ["PATH_INFO"] == "/wait":
+            go.wait()
+        start_response("200 OK", [])
+        return [b"hello"]
+
+    server = serve(app)
+    client = server.connect().send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+    sent = [0]
+
+    def send() -> None:
+        try:
+            while True:
+                client.send(REQUESTS["get"] * 1000)
+                sent[0] += 1000 * len(REQUESTS["get"])
+        except OSError:
+            pass
+
+    sending = gevent.spawn(send)
+    before = -1
+    while sent[0] != before:
+        before = sent[0]
+        gevent.sleep(0.1)
+    (connection,) = server.server._connections
+    assert connection.session._reader.buffered < 300_000
+    others_are_served(server)
+    go.set()
+    for _ in range(3000):
+        assert client.read().body == b"hello"
+    client.reset()
+    sending.join(10)
+    nothing_is_left(server, until)
+
+
 def test_a_flood_of_connects(serve, app, until, open_files, others_are_served):
     server = serve(app)
     others_are_served(server)

@@ -290,10 +290,17 @@ def test_an_app_that_reads_slowly_does_not_time_out_its_client(serve):
         go.wait()
         return size(environ, start_response)
 
-    client = serve(app, limits={"body_time": 0.1, "body_rate": 100_000_000, "body_bytes": 10_000_000}).connect()
-    sender = gevent.spawn(client.request, "POST", "/", b"b" * 8_000_000)
-    gevent.spawn_later(1.0, go.set)
-    assert sender.get(timeout=10).body == b"7999999"
+    client = serve(app, limits={"body_time": 0.7, "body_bytes": 10_000_000, **NO_RATE}).connect()
+
+    def send():
+        client.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n" + b"b" * 7_999_990)
+        gevent.sleep(0.5)  # still in time: only this is the client's own
+        client.send(b"b" * 10)
+
+    sender = gevent.spawn(send)
+    gevent.spawn_later(1.2, go.set)
+    assert client.read().body == b"7999999"
+    sender.join()
 
 
 # Slots, queue, connections

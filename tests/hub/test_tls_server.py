@@ -169,6 +169,15 @@ def test_files_without_sendfile(serve, server_context, client_context, tmp_path,
     assert client.request().body == (tmp_path / "big").read_bytes()
 
 
+def test_a_body_that_is_too_large(serve, server_context, client_context):
+    """The client is still sending while the answer comes, and gets to read it all the same."""
+    client = serve(echo, tls=server_context).connect_tls(client_context)
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n")
+    client.send(b"b" * 8_000_000)
+    assert client.read().status == 413
+    client.expect_end()
+
+
 def test_continue(serve, server_context, client_context):
     client = serve(echo, tls=server_context).connect_tls(client_context)
     client.send("POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
