@@ -103,13 +103,15 @@ class Dispatcher:
 
 class _HostHandlers:
     def __init__(self, server: Server, host: VirtualHost) -> None:
+        from skitai.hub.native import NativeHandler, is_native
         from skitai.hub.static import StaticHandler
         from skitai.hub.wsgi import WsgiHandler
 
         self._server = server
         self.apps: MountTable[WsgiHandler] = MountTable()
         for point, ref in host.apps:
-            self.apps.add(point, WsgiHandler(server, normal_point(point), ref))
+            handler = NativeHandler if is_native(ref.app) else WsgiHandler
+            self.apps.add(point, handler(server, normal_point(point), ref))
         self.directories = bool(host.directories)
         self._static = StaticHandler(server, host.directories, self.app) if host.directories else None
 

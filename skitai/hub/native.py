@@ -1,0 +1,72 @@
+"""Apps that are called with the exchange itself, ``app.handle(exchange, point)``, without a WSGI environ between.
+
+``handle`` returns (status, reason, header fields, body) and activates the context of its request itself. A body that is
+not bytes sends the whole response by ``body.send(exchange, status, fields, reason)`` when the slot of the app is free
+again. An app may have ``begin(point)`` and ``end()``, which are called in the worker before the first and after the
+last request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit
+
+from skitai.errors import ClientDisconnected
+from skitai.hub.exchange import Exchange
+from skitai.hub.wsgi import AppRef, WsgiHandler
+
+if TYPE_CHECKING:
+    from skitai.hub.server import Server
+
+
+def is_native(app: Any) -> bool:
+    """Tell whether an app is called with exchanges."""
+    return callable(getattr(app, "handle", None)) and callable(getattr(app, "begin", None))
+
+
+class NativeHandler(WsgiHandler):
+    """Serves the exchanges of one mounted native app; what it is reloaded to may be any WSGI app.
+
+    Args:
+        server: whose slots run the app. point: mount point, ``""`` for the root. app_ref: the app.
+    """
+
+    def __init__(self, server: Server, point: str, app_ref: AppRef) -> None:
+        super().__init__(server, point, app_ref)
+        try:
+            app_ref.app.begin(point)
+        except Exception as error:  # the app answers 500 then, and the others of this server run
+            server.logs.app.traceback(app_ref.name, error=error)
+
+    def end(self) -> None:
+        """Tell the app that no further request will come."""
+        end = getattr(self._ref.app, "end", None)
+        if end is not None:
+            end()
+
+    def serve(self, exchange: Exchange) -> None:
+        """Call the app and send its reply; runs on a worker greenlet, in a slot."""
+        app = self._ref.app
+        handle = getattr(app, "handle", None)
+        if handle is None:
+            super().serve(exchange)
+            return
+        try:
+            try:
+                status, reason, fields, body = handle(exchange, self.point)
+            finally:
+                self._slots.release()
+            if body.__class__ is bytes:
+                exchange.respond(status, fields, body, reason)
+            else:
+                body.send(exchange, status, fields, reason)
+        except ClientDisconnected:
+            exchange.abort()
+        except BaseException as error:  # sys.exit() in a view must not leave its client waiting
+            if error is exchange.refusal:
+                self._refuse(exchange, error)
+            else:
+                self._failed(exchange, app)
+            if isinstance(error, GreenletExit):
+                raise

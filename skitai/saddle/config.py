@@ -1,0 +1,24 @@
+"""``app.config``: settings of an app, and whatever else it wants to keep there."""
+
+from __future__ import annotations
+
+from skitai.lib.attributes import AttributeDict
+from skitai.saddle.urlencoded import MOST_FIELDS
+
+MIB = 1024 * 1024
+
+
+def default_config() -> AttributeDict:
+    """Return the settings that every app begins with; all sizes are bytes."""
+    return AttributeDict(
+        # A body that is not multipart; larger: 413.
+        max_post_body_size=5 * MIB,
+        # Multipart bodies up to this size are kept as ``was.request.body`` as well.
+        max_cache_size=5 * MIB,
+        # A multipart body; larger: 413.
+        max_multipart_body_size=20 * MIB,
+        # One file of a multipart body; larger: 413.
+        max_upload_file_size=20_000_000,
+        # Fields of one query or form; more: 400.
+        max_form_fields=MOST_FIELDS,
+    )

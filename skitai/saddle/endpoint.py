@@ -1,0 +1,120 @@
+"""A route made ready to be run: its guards, its hooks and its call, put together when the table is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from skitai.lib.attributes import AttributeDict
+from skitai.saddle.errors import UnsupportedMediaType
+from skitai.saddle.hooks import Run
+
+if TYPE_CHECKING:
+    from skitai.saddle.routes import Function, Route
+    from skitai.saddle.service import Was
+
+#: Looks at a request before its hooks run. Returns ``None`` to let it pass, or the content of the response; or raises
+#: an HttpError. :mod:`skitai.saddle.guards` says which guards a route gets.
+Guard = Callable[["Was"], Any]
+
+
+class Endpoint:
+    """What one method of a rule leads to.
+
+    Args:
+        route: that it makes ready. method: of the requests that come here. guards: in the order in which they look.
+
+    Attributes:
+        function: of the route. is_plain: nothing stands around the function and the values of the URL variables are
+            all of its arguments, so a request without query and body may call ``function(was, *values)`` at once.
+    """
+
+    __slots__ = ("_guards", "_run", "function", "is_plain", "method", "route")
+
+    def __init__(self, route: Route, method: str, guards: Sequence[Guard] = ()) -> None:
+        self.route = route
+        self.method = method
+        self.function: Function = route.function
+        self._guards = tuple(guards)
+        run: Run = self.call
+        for part in reversed(route.chain):
+            run = part.hooks.around(run)
+        self._run = run
+        self.is_plain = run == self.call and not guards and route.arguments.is_direct
+
+    def run(self, was: Was) -> Any:
+        """Run guards, hooks and the function, and return the content of the response.
+
+        Raises:
+            HttpError: a guard refused, or the arguments do not fit.
+            Exception: whatever the app raises.
+        """
+        for guard in self._guards:
+            content = guard(was)
+            if content is not None:
+                return content
+        return self._run(was)
+
+    def call(self, was: Was) -> Any:
+        """Call the function with the arguments of the request."""
+        args = was.request.args
+        self.route.arguments.check(args)
+        return self.function(was, **args)
+
+    def call_with(self, was: Was, params: tuple[Any, ...]) -> Any:
+        """Run as :meth:`run` does, with positional parameters in place of those of the request.
+
+        Raises:
+            ArgumentError: there are too many. Further errors as :meth:`run`.
+        """
+        arguments = self.route.arguments
+        was.request.args = arguments.fill(arguments.place(params))
+        return self.run(was)
+
+    def collect(self, was: Was) -> AttributeDict:
+        """Return the arguments of a request: variables of the URL, then query, then form; defaults filled in.
+
+        Raises:
+            BadRequest: see :meth:`Arguments.fill`, and the parsers of queries and forms.
+        """
+        return self.route.arguments.fill(was.request.collect_args(self.route.rule.names))
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {self.method} {self.route.rule.text} {self.route.name}{' plain' if self.is_plain else ''}>"
+
+
+class ByContentType:
+    """Several routes for one method of one rule, or one that does not take everything: the content type chooses.
+
+    Args:
+        endpoints: in the order in which they were declared.
+    """
+
+    __slots__ = ("_endpoints",)
+
+    is_plain = False
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = tuple(endpoints)
+
+    def takes(self, content_type: str | None) -> bool:
+        """Whether a route names this content type."""
+        return any(content_type in endpoint.route.content_types for endpoint in self._endpoints)
+
+    def run(self, was: Was) -> Any:
+        """Run the first endpoint that takes what the request has. See :meth:`Endpoint.run`.
+
+        Raises:
+            UnsupportedMediaType: there is none.
+        """
+        content_type = was.request.get_content_type()
+        for endpoint in self._endpoints:
+            taken = endpoint.route.content_types
+            if not taken or content_type in taken:
+                was.endpoint = endpoint
+                return endpoint.run(was)
+        every = {taken for endpoint in self._endpoints for taken in endpoint.route.content_types}
+        raise UnsupportedMediaType(f"this resource takes {', '.join(sorted(every))}")
+
+    def __repr__(self) -> str:
+        return f"<ByContentType {self._endpoints}>"

@@ -1,0 +1,76 @@
+"""``was`` of one request that Saddle serves: the services of :mod:`skitai.was`, and what a web page needs besides.
+
+It is made once per request, passed to every function, and is what ``from skitai import was`` finds meanwhile. To add
+an attribute: write a file with what makes it, and name it below by :class:`~skitai.saddle.lazy.lazy` (made when first
+used), :class:`~skitai.saddle.lazy.effect` (and may change the response), or as a method that takes ``was``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from skitai.saddle import environ, shortcuts
+from skitai.saddle.lazy import Effect, effect, lazy
+from skitai.saddle.request import Request
+from skitai.saddle.response import Response
+from skitai.was._context import Context
+from skitai.wire.fields import Fields
+
+if TYPE_CHECKING:
+    from skitai.saddle.app import Saddle
+    from skitai.saddle.endpoint import Endpoint
+    from skitai.saddle.part import Part
+
+
+class Global:
+    """``was.g``: empty, for whatever the functions and hooks of one request want to tell each other."""
+
+    def __repr__(self) -> str:
+        return f"<g {self.__dict__}>"
+
+
+class Was(Context):
+    """See the module.
+
+    Args:
+        app: the main app, also inside a part of it. exchange: the request and its response. point: where the app is
+            mounted, ``""`` for the root. path: of the request below that, still percent-encoded.
+
+    Attributes:
+        endpoint: what the request is routed to, ``None`` before. values: of the variables of its rule.
+        effects: what was used that may change the response. extra_fields: header fields of the response, whatever it
+            will be, also that of an error.
+    """
+
+    # What most requests leave alone stays on the class.
+    endpoint: Endpoint | None = None
+    values: tuple[Any, ...] = ()
+    effects: list[Effect] | None = None
+    extra_fields: Fields | None = None
+
+    def __init__(self, app: Saddle, exchange: Any, point: str, path: str) -> None:
+        self.app = app
+        self.exchange = exchange
+        self.point = point
+        self.path = path
+
+    request = lazy(Request)
+    response = effect(Response)
+    g = lazy(lambda was: Global())
+    env = lazy(environ.make_environ)
+
+    @property
+    def subapp(self) -> Part:
+        """The part of the app that the function is in."""
+        return self.app if self.endpoint is None else self.endpoint.route.part
+
+    def ab(self, thing: Any, *args: Any, **kwargs: Any) -> str | None:
+        """Return the URL of a function: see :meth:`skitai.saddle.app.Saddle.build_url`."""
+        return self.app.urls.build(self.point, self.subapp, thing, args, kwargs)
+
+    redirect = shortcuts.redirect
+    jstream = shortcuts.jstream
+    xstream = shortcuts.xstream
+    gstream = shortcuts.gstream
+    fstream = shortcuts.fstream
+    render_ei = shortcuts.render_ei
