@@ -33,7 +33,8 @@ def app(env, start_response):
     return [json.dumps({{
         "thread": env["skitai.thread"], "multithread": env["wsgi.multithread"],
         "multiprocess": env["wsgi.multiprocess"], "numthreads": wasc.numthreads,
-        "rcache": _cache.results.capacity, "cwd": os.getcwd(), "pid": os.getpid(), "name": __name__, "scheme": env["wsgi.url_scheme"],
+        "rcache": _cache.results.capacity, "cwd": os.getcwd(),
+        "pid": os.getpid(), "name": __name__, "scheme": env["wsgi.url_scheme"],
     }})]
 
 if __name__ == "__main__":
