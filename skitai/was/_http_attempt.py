@@ -23,6 +23,19 @@ class Asker(Protocol):
         """There will be none."""
 
 
+class _Nobody:
+    """The asker of an attempt that has ended."""
+
+    def attempt_answered(self, attempt: HttpAttempt, head: ResponseHead, content: bytes) -> None:
+        raise AssertionError("an attempt ended twice")
+
+    def attempt_failed(self, attempt: HttpAttempt, error: Exception) -> None:
+        raise AssertionError("an attempt ended twice") from error
+
+
+_NOBODY = _Nobody()
+
+
 class HttpAttempt:
     """A request on its way.
 
@@ -63,13 +76,17 @@ class HttpAttempt:
 
     def answer(self, head: ResponseHead, content: bytes) -> None:
         """The answer is complete."""
-        self.connection = None
-        self._asker.attempt_answered(self, head, content)
+        self._let_go().attempt_answered(self, head, content)
 
     def fail(self, error: Exception) -> None:
         """There will be no answer."""
+        self._let_go().attempt_failed(self, error)
+
+    def _let_go(self) -> Asker:
+        """Return the asker, and be no more part of a cycle of references."""
+        asker, self._asker = self._asker, _NOBODY
         self.connection = None
-        self._asker.attempt_failed(self, error)
+        return asker
 
     def expire(self) -> None:
         """Nobody had a connection for it in time."""

@@ -36,7 +36,7 @@ class Request:
     """
 
     __slots__ = (
-        "_cache_time", "_handed", "_hub", "_left", "_results", "_tasks", "_waiters", "call", "context", "created",
+        "_cache_time", "_done", "_handed", "_hub", "_left", "_results", "_tasks", "_waiters", "call", "context", "created",
     )  # fmt: skip
 
     def __init__(self, context: Context, call: Call) -> None:
@@ -47,6 +47,7 @@ class Request:
         self._tasks: list[Task] = []
         self._left = 0
         self._waiters: list[Waiter[bool]] = []
+        self._done: tuple[Result, ...] | None = None
         self._handed: tuple[Result, ...] | None = None
         self._results: Results | None = None
         self._cache_time = 0.0
@@ -170,10 +171,14 @@ class Request:
         if self._left > 0:
             return
         self._close_body()
+        self._done = done = self._collect()
+        # Tasks know their request: without this cycle an ended request goes at once, not when the garbage collector
+        # comes. On the fan-out page of `benchmarks/`, cycles cost 40 % of the time of the process.
+        self._tasks = []
         if self._cache_time > 0:
             self._store_late(self._cache_time)
         if self.call.callback is not None:
-            workers.spawn(self._call_back, self._collect())
+            workers.spawn(self._call_back, done)
         elif self._waiters:
             self._wake()
 
@@ -186,7 +191,7 @@ class Request:
             return self._handed
         if self._left:
             self._wait(timeout)
-        return self._hand(self._collect())
+        return self._hand(self._done or self._collect())
 
     def _wait(self, timeout: float | None) -> None:
         hub = get_hub()
@@ -240,11 +245,11 @@ class Request:
     def _known(self) -> tuple[Result, ...]:
         if self._handed is not None:
             return self._handed
-        return () if self._left else self._collect()
+        return self._done or ()
 
     def _store_late(self, timeout: float) -> None:
-        results = self._collect()
-        if all(result.status == outcomes.NORMAL for result in results):
+        results = self._done or ()
+        if results and all(result.status == outcomes.NORMAL for result in results):
             _cache.results.store(self.call.key, results, timeout)
 
     def _call_back(self, results: tuple[Result, ...]) -> None:
