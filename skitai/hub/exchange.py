@@ -157,6 +157,24 @@ class Exchange:
         """
         self._response = self._begin(status, reason, fields, length)
 
+    def start_with(
+        self, status: int, fields: Fields, data: bytes, reason: str | None = None, length: int | None = None
+    ) -> bool:
+        """Begin a response with the first part of its body.
+
+        Returns:
+            True when that was the whole of it, as its Content-Length says; the response has ended then.
+        """
+        self._response = response = self._begin(status, reason, fields, length)
+        if response.framing == BY_LENGTH and response.length == len(data) <= MOST_JOINED:
+            self._left = 0
+            self.bytes_out = len(data)
+            self.connection.send(response.data + data)
+            self._ended(response.keep_alive)
+            return True
+        self.write(data)
+        return False
+
     def write(self, data: bytes) -> None:
         """Send a part of the body; the calling greenlet waits for a slow client.
 

@@ -377,13 +377,25 @@ class _Response:
         if isinstance(result, (list, tuple)):
             result = [_bytes(each) for each in result]
             length = sum(map(len, result))
-        for part in result:
+        parts = iter(result)
+        if not self._has_begun and self._status:
+            first = next(parts, None)
+            if first and self._is_whole(_bytes(first), length):
+                for _ in parts:  # nothing is sent any more; what an app does after its last yield is still done
+                    pass
+                return
+        for part in parts:
             if part:
                 self._begin(length)
                 self._exchange.write(_bytes(part))
         # Nothing was written: a response to HEAD need not say how long that of GET would be.
         self._begin(None if self._exchange.method == "HEAD" else 0)
         self._exchange.finish()
+
+    def _is_whole(self, first: bytes, length: int | None) -> bool:
+        """Begin with the first part; most bodies that are no list have only that, and its length in Content-Length."""
+        self._has_begun = True
+        return self._exchange.start_with(self._status, self._fields, first, self._reason, length)
 
     def _send_file(self, wrapper: FileWrapper, offset: int, count: int) -> None:
         self._begin(count)
