@@ -22,6 +22,9 @@ from greenlet import GreenletExit, getcurrent, greenlet
 MOST_PARKED = 1_000
 
 
+_NOTHING: dict[str, Any] = {}
+
+
 class Worker(greenlet):  # type: ignore[misc]
     """A greenlet that runs one task after another; between tasks it is parked."""
 
@@ -52,6 +55,7 @@ class GreenletPool:
         else:
             worker = Worker(self._work, self._hub)
             self._count += 1
+            worker.switch()  # to its first park(): the arguments that start a greenlet live as long as it does
         worker.gr_context = Context()
         worker.spawn_tree_locals = {}
         worker.switch(fn, args)
@@ -60,10 +64,11 @@ class GreenletPool:
         """Run ``fn(*args)`` on a worker in the next turn of the hub; any greenlet of the hub's thread may call this."""
         self._hub.loop.run_callback(self.run, fn, *args)
 
-    def _work(self, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
+    def _work(self) -> None:
         me = getcurrent()
         hub = self._hub
         park = super(Hub, hub).switch  # type: ignore[misc]
+        fn, args = park()
         while True:
             try:
                 fn(*args)
@@ -74,6 +79,9 @@ class GreenletPool:
             if len(self._parked) >= MOST_PARKED:
                 break
             del fn, args
+            # A parked worker must not keep what its task left: after a rush, a thousand requests with their bodies.
+            me.gr_context = None
+            me.spawn_tree_locals = _NOTHING
             self._parked.append(me)
             fn, args = park()
         self._count -= 1
