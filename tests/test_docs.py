@@ -1,0 +1,57 @@
+"""The examples of the documentation run.
+
+A block that begins with ```` ```python ```` is a script: it must end with exit code 0. ```` ```python serve ```` is a script that calls
+``skitai.run()``: it must serve ``/`` (its port is changed to a free one). ```` ```python no-run ```` is a fragment that is only compiled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scripts import Workplace
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```python(?: ([a-z-]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks() -> Iterator[object]:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in BLOCK.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            yield pytest.param(match[1] or "run", match[2], id=f"{page.relative_to(ROOT)}:{line}")
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Iterator[Workplace]:
+    place = Workplace(tmp_path)
+    yield place
+    place.clean_up()
+
+
+@pytest.mark.parametrize(("kind", "code"), list(blocks()))
+def test_example(kind: str, code: str, workplace: Workplace) -> None:
+    compile(code, "example", "exec")
+    if kind == "run":
+        script = workplace.script(code, "example.py").start(launcher=("-m", "skitai"))
+        assert script.end() == 0, script.text
+    elif kind == "serve":
+        served = re.sub(r"\bport\s*=\s*\d+", "port=0", code)
+        if served == code:
+            served = re.sub(r"skitai\.run\(", "skitai.run(port=0, ", code)
+        script = workplace.serve(served, name="example.py")
+        assert script.get("/").status < 500, script.text
+        assert script.stop() == 0
+    else:
+        assert kind == "no-run", f"```python {kind} is not known here"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
