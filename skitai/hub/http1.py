@@ -137,7 +137,12 @@ class Http1Session:
         self._connection.server.dispatch(exchange)
 
     def _begin_body(self, exchange: Exchange, head: RequestHead) -> None:
-        most = self._connection.server.most_body_bytes(exchange)
+        try:
+            most = self._connection.server.most_body_bytes(exchange)
+        except Exception:  # the app's own config may do anything when it is asked
+            self._connection.server.logs.app.traceback(tag=str(exchange.transaction))
+            self._refuse(RemoteProtocolError("the settings of the app could not be read", 500))
+            return
         if head.length is not None and head.length > most:
             self._refuse(_too_large(most))
             return

@@ -381,10 +381,10 @@ def test_a_small_rest_of_a_body_is_dropped_and_the_connection_kept(serve, framin
         environ["wsgi.input"].read(10)
         return hello(environ, start_response)
 
-    client = serve(app).connect()
-    body = b"b" * 100_000
+    client = serve(app, limits={"buffered_body": 1000}).connect()
+    body = b"b" * 50_000
     if framing == "length":
-        client.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n" + body)
+        client.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 50000\r\n\r\n" + body)
     else:
         client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
         client.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))

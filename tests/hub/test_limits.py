@@ -412,3 +412,18 @@ def test_a_blocked_loop_does_not_expire_those_who_were_in_time(serve):
     assert first.request().status == second.request().status == 200
     assert first.request(target="/compute").status == 200
     assert second.read().status == 200
+
+
+def test_an_app_whose_config_raises_is_500(serve):
+    class App:
+        @property
+        def config(self) -> Any:
+            raise RuntimeError("outside of a context")
+
+        def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            return hello(environ, start_response)
+
+    server = serve(App())
+    refused(server.connect().send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nb"), 500)
+    assert "outside of a context" in server.app_text()
+    assert server.get().status == 200
