@@ -41,6 +41,9 @@ LONGEST_DELAY: Final = 600.0
 # A server that ran this long (seconds) crashed for a new reason: the delays begin anew.
 LONG_LIFE: Final = 600.0
 
+# Seconds that a process may take to end after its server did.
+LAST_MOMENTS: Final = 5.0
+
 _STOPPING = (Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT)
 _FORWARDED = (*_STOPPING, Signals.SIGHUP, Signals.SIGUSR1)
 
@@ -131,6 +134,19 @@ def stop(pid_file: PidFile, patience: float) -> None:
             raise LaunchError(f"process {pid} did not end within {patience:g} s; kill -9 {pid} ends it at once")
         # Another process's end cannot be waited for without polling; this is a command, not the server.
         _sleep(0.02)
+    # It gave the file back; what is left is the end of its interpreter. Bounded, because a container whose first
+    # process waits for nobody keeps ended processes for ever.
+    deadline = time.monotonic() + LAST_MOMENTS
+    while _exists(pid) and time.monotonic() < deadline:
+        _sleep(0.02)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class Report:
