@@ -43,7 +43,10 @@ class NativeHandler(WsgiHandler):
         """Tell the app that no further request will come."""
         end = getattr(self._ref.app, "end", None)
         if end is not None:
-            end()
+            try:
+                end()
+            except Exception as error:  # the other apps of this server want to be told as well
+                self._server.logs.app.traceback(self._ref.name, error=error)
 
     def serve(self, exchange: Exchange) -> None:
         """Call the app and send its reply; runs on a worker greenlet, in a slot."""

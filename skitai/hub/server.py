@@ -118,6 +118,7 @@ class Server:
         for connection in list(self._connections):
             connection.abort()
         sweep.forget(self)
+        self._dispatcher.end()
         self.logs.flush()
         self._is_over.set()
 

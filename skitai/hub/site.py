@@ -100,6 +100,12 @@ class Dispatcher:
         host = self._site.host(exchange.head.host)
         return None if host is None else self._hosts[id(host)].handler(exchange)
 
+    def end(self) -> None:
+        """Tell the apps that no further request will come."""
+        for host in self._hosts.values():
+            for _, handler in host.apps:
+                handler.end()
+
 
 class _HostHandlers:
     def __init__(self, server: Server, host: VirtualHost) -> None:

@@ -170,6 +170,9 @@ class WsgiHandler:
             _bound(_setting(config, "max_multipart_body_size"), own, limits.multipart_bytes),
         )
 
+    def end(self) -> None:
+        """No further request will come; a plain WSGI app has no way to be told."""
+
     def accept(self, exchange: Exchange) -> None:
         """Take an exchange; called in the hub."""
         method = exchange.method

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from greenlet import GreenletExit
-
 from skitai.errors import ClientDisconnected
 from skitai.saddle import compression, life, replies, services, wsgi
 from skitai.saddle.config import default_config
@@ -134,10 +132,14 @@ class Saddle(Part):
             if is_untouched and content.__class__ is str and 0 < len(content) < _PLAIN:
                 return 200, None, HTML, content.encode()
             return replies.finish(was, content)
-        except (ClientDisconnected, GreenletExit):
-            raise
         except Exception as error:
-            return replies.fail(was, error)
+            if error.__class__ is not ClientDisconnected:
+                return replies.fail(was, error)
+            was.end()
+            raise
+        except BaseException:
+            was.end()
+            raise
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve a request of any WSGI server (PEP 3333)."""

@@ -88,9 +88,10 @@ class Arguments:
                     args[name] = convert(args[name])
                 except ValueError as error:
                     raise ArgumentError(name, str(error)) from None
-        for name, default in self.defaults.items():
-            if name not in args:
-                args[name] = default
+        if self.defaults:
+            for name, default in self.defaults.items():
+                if name not in args:
+                    args[name] = default
         return args
 
     def check(self, args: AttributeDict) -> None:
@@ -99,6 +100,8 @@ class Arguments:
         Raises:
             ArgumentError: a required one is missing, or there is one that the function does not take.
         """
+        if len(args) == len(self.names) and self._known.issuperset(args):
+            return
         for name in self.required:
             if name not in args:
                 raise ArgumentError(name, "is missing")

@@ -25,22 +25,25 @@ class Endpoint:
         route: that it makes ready. method: of the requests that come here. guards: in the order in which they look.
 
     Attributes:
-        function: of the route. is_plain: nothing stands around the function and the values of the URL variables are
-            all of its arguments, so a request without query and body may call ``function(was, *values)`` at once.
+        function: of the route. arguments: what it takes.
+        is_plain: nothing stands around the function and the values of the URL variables are all of its arguments, so a
+            request without query and body may call ``function(was, *values)`` at once.
     """
 
-    __slots__ = ("_guards", "_run", "function", "is_plain", "method", "route")
+    __slots__ = ("_guards", "_names", "_run", "arguments", "function", "is_plain", "method", "route")
 
     def __init__(self, route: Route, method: str, guards: Sequence[Guard] = ()) -> None:
         self.route = route
         self.method = method
         self.function: Function = route.function
+        self.arguments = route.arguments
+        self._names = route.rule.names
         self._guards = tuple(guards)
         run: Run = self.call
         for part in reversed(route.chain):
             run = part.hooks.around(run)
         self._run = run
-        self.is_plain = run == self.call and not guards and route.arguments.is_direct
+        self.is_plain = run == self.call and not guards and self.arguments.is_direct
 
     def run(self, was: Was) -> Any:
         """Run guards, hooks and the function, and return the content of the response.
@@ -58,7 +61,7 @@ class Endpoint:
     def call(self, was: Was) -> Any:
         """Call the function with the arguments of the request."""
         args = was.request.args
-        self.route.arguments.check(args)
+        self.arguments.check(args)
         return self.function(was, **args)
 
     def call_with(self, was: Was, params: tuple[Any, ...]) -> Any:
@@ -67,8 +70,7 @@ class Endpoint:
         Raises:
             ArgumentError: there are too many. Further errors as :meth:`run`.
         """
-        arguments = self.route.arguments
-        was.request.args = arguments.fill(arguments.place(params))
+        was.request.args = self.arguments.fill(self.arguments.place(params))
         return self.run(was)
 
     def collect(self, was: Was) -> AttributeDict:
@@ -77,7 +79,7 @@ class Endpoint:
         Raises:
             BadRequest: see :meth:`Arguments.fill`, and the parsers of queries and forms.
         """
-        return self.route.arguments.fill(was.request.collect_args(self.route.rule.names))
+        return self.arguments.fill(was.request.collect_args(self._names))
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.method} {self.route.rule.text} {self.route.name}{' plain' if self.is_plain else ''}>"

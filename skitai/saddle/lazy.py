@@ -33,7 +33,8 @@ class lazy(Generic[Value]):
     def __get__(self, obj: object | None, owner: type) -> lazy[Value] | Value:
         if obj is None:
             return self
-        obj.__dict__[self._name] = value = self._make(obj)
+        value = self._make(obj)
+        setattr(obj, self._name, value)
         return value
 
 
@@ -57,7 +58,8 @@ class effect(lazy[Value]):
     def __get__(self, obj: Any, owner: type) -> lazy[Value] | Value:
         if obj is None:
             return self
-        obj.__dict__[self._name] = value = self._make(obj)
+        value = self._make(obj)
+        setattr(obj, self._name, value)
         if obj.effects is None:
             obj.effects = []
         obj.effects.append(value)

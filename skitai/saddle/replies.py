@@ -32,34 +32,36 @@ def finish(was: Was, content: Any) -> Reply:
     Raises:
         TypeError: it returned something that cannot be sent. Nothing was committed then.
     """
-    body = to_body(content)
-    code, reason, fields = 200, None, []
-    if was.effects is not None:
-        for each in sorted(was.effects, key=_commit_order):
+    body = content.encode() if content.__class__ is str else to_body(content)
+    code, reason, fields, has_type = 200, None, [], False
+    effects = was.effects
+    if effects is not None:
+        if len(effects) > 1:
+            effects.sort(key=_commit_order)
+        for each in effects:
             each.commit()
         response = was.__dict__.get("response")
         if response is not None:
-            code, reason, fields = response.code, response.reason, response.fields
+            code, reason, fields, has_type = response.code, response.reason, response.fields, response.has_type
+        was.end(body)
     if was.extra_fields:
         fields = fields + was.extra_fields
     if body == b"":
-        # A body of no bytes has no type, but one that HEAD would have is announced as the app says.
+        # A body of no bytes has no type, unless the app says so: for HEAD it is that of the body of GET.
         return code, reason, fields, b""
     if code in WITHOUT_BODY:
-        _discard(body)
+        if not isinstance(body, bytes):
+            body.close()
         return code, reason, fields, b""
-    if not any(name.lower() == "content-type" for name, _ in fields):
+    if not has_type:
         fields = [*fields, HTML[0]]
+    if body.__class__ is bytes and len(body) <= compression.MOST_PLAIN:
+        return code, reason, fields, body
     return code, reason, fields, compression.encode(was, code, fields, body)
 
 
 def _commit_order(effect: Any) -> int:
     return int(effect.commit_order)
-
-
-def _discard(body: bytes | Body) -> None:
-    if not isinstance(body, bytes):
-        body.close()
 
 
 def fail(was: Was, error: Exception) -> Reply:
@@ -68,6 +70,7 @@ def fail(was: Was, error: Exception) -> Reply:
     A client that did something wrong gets a page of that status. For any other error the client learns the id of the
     request, under which the log has the traceback; in debug mode it gets the traceback itself.
     """
+    was.end()
     if isinstance(error, MissingSlash):
         return _to_slash(was)
     if isinstance(error, HttpError):

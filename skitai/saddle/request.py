@@ -46,7 +46,7 @@ class Request(RequestView):
     claim: Any = None
 
     def __init__(self, was: Was) -> None:
-        super().__init__(was.exchange)
+        self._exchange = was.exchange
         self._was = was
 
     # The request line
@@ -202,18 +202,32 @@ class Request(RequestView):
         Raises:
             BadRequest: the query or the form cannot be read.
         """
+        exchange = self._exchange
+        if exchange.body is None and not names:
+            pairs = self._query_pairs()
+            args = AttributeDict(pairs)
+            if len(args) == len(pairs):  # as nearly always: no name comes twice
+                return args
         args = AttributeDict()
-        parser = PARSERS.get(self.get_content_type() or "") if self._exchange.body is not None else None
+        parser = PARSERS.get(self.get_content_type() or "") if exchange.body is not None else None
         fields = () if parser is None else parser.parse(self)
         if parser is not None and parser.goes_first:
             _add(args, fields)
         _add(args, zip(names, self._was.values, strict=False))
-        if self._exchange.query:
-            pairs = parse_pairs(self._exchange.query, self.app.config.max_form_fields)
-            _add(args, [read_typed(*pair) if ":" in pair[0] else pair for pair in pairs])
+        _add(args, self._query_pairs())
         if parser is not None and not parser.goes_first:
             _add(args, fields)
         return args
+
+    def _query_pairs(self) -> list[tuple[str, Any]]:
+        query = self._exchange.query
+        if not query:
+            return []
+        pairs: list[tuple[str, Any]] = parse_pairs(query, self._was.app.config["max_form_fields"])
+        # A name with a colon says of which type its value is; a colon may also have come percent-encoded.
+        if ":" in query or "%3" in query:
+            return [read_typed(*pair) if ":" in pair[0] else pair for pair in pairs]
+        return pairs
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.uri}>"

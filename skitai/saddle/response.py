@@ -19,6 +19,10 @@ ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType 
 
 #: Fields of which a response may have several; setting them again adds one.
 _REPEATABLE = frozenset({"set-cookie", "link", "www-authenticate", "vary", "warning", "via"})
+#: Statuses that were parsed before, and fields that were found valid before: an app has few of them.
+_statuses: dict[str, tuple[int, str]] = {}
+_valid_fields: set[tuple[str, str]] = set()
+_MOST_KEPT = 512
 #: Statuses whose response has no body (RFC 9110 section 6.4.1).
 WITHOUT_BODY = frozenset({204, 304})
 
@@ -34,7 +38,10 @@ def parse_status(status: str) -> tuple[int, str]:
         raise AssertionError(f"a status is a str like '200 OK', not {status!r}")
     if not is_field_value(reason):
         raise AssertionError("the text of a status has a character that is not allowed there")
-    return int(number), reason.strip()
+    parsed = int(number), reason.strip()
+    if len(_statuses) < _MOST_KEPT:
+        _statuses[status] = parsed
+    return parsed
 
 
 class Response:
@@ -88,7 +95,7 @@ class Response:
 
     def set_status(self, status: str) -> None:
         """Set the status, as ``"404 Not Found"``. Raises AssertionError when it does not look like that."""
-        self.code, self.reason = parse_status(status)
+        self.code, self.reason = _statuses.get(status) or parse_status(status)
 
     def get_status(self) -> str:
         """Return the status, as ``"404 Not Found"``."""
@@ -103,12 +110,12 @@ class Response:
             BadRequest: name or value has a character that is not allowed. Such a value nearly always came with the
                 request, from someone who wants two responses to be made of one.
         """
-        value = str(value)
-        if not is_token(name) or not is_field_value(value):
-            raise BadRequest("what the request asks for cannot be said in a header field")
+        field = (name, value if value.__class__ is str else str(value))
+        if field not in _valid_fields:
+            _check(*field)
         if self.fields and name.lower() not in _REPEATABLE:
             self.del_header(name)
-        self.fields.append((name, value))
+        self.fields.append(field)
 
     def set_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """Set several fields, given as (name, value) pairs."""
@@ -149,8 +156,21 @@ class Response:
     def __contains__(self, name: str) -> bool:
         return self.get_header(name) is not None
 
+    @property
+    def has_type(self) -> bool:
+        """Whether Content-Type was set."""
+        return any(name == "Content-Type" or name.lower() == "content-type" for name, _ in self.fields)
+
     def commit(self) -> None:
         """See :class:`~skitai.saddle.lazy.Effect`."""
 
     def __repr__(self) -> str:
         return f"<Response {self.get_status()} {self.fields}>"
+
+
+def _check(name: str, value: str) -> None:
+    if not is_token(name) or not is_field_value(value):
+        raise BadRequest("what the request asks for cannot be said in a header field")
+    # Values that come with requests would fill it with what is never said again.
+    if len(_valid_fields) < _MOST_KEPT and len(value) < 64:
+        _valid_fields.add((name, value))

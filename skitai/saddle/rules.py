@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -123,7 +124,7 @@ class Rule:
         """Whether it has no variables."""
         return not self.variables
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the variables."""
         return tuple(variable.name for variable in self.variables)

@@ -7,12 +7,14 @@ used), :class:`~skitai.saddle.lazy.effect` (and may change the response), or as 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skitai.saddle import environ, shortcuts
 from skitai.saddle.lazy import Effect, effect, lazy
 from skitai.saddle.request import Request
 from skitai.saddle.response import Response
+from skitai.saddle.streams import Body
 from skitai.was._context import Context
 from skitai.wire.fields import Fields
 
@@ -44,9 +46,10 @@ class Was(Context):
 
     # What most requests leave alone stays on the class.
     endpoint: Endpoint | None = None
-    values: tuple[Any, ...] = ()
+    values: Sequence[Any] = ()
     effects: list[Effect] | None = None
     extra_fields: Fields | None = None
+    _enders: list[Callable[[], object]] | None = None
 
     def __init__(self, app: Saddle, exchange: Any, point: str, path: str) -> None:
         self.app = app
@@ -67,6 +70,30 @@ class Was(Context):
     def ab(self, thing: Any, *args: Any, **kwargs: Any) -> str | None:
         """Return the URL of a function: see :meth:`skitai.saddle.app.Saddle.build_url`."""
         return self.app.urls.build(self.point, self.subapp, thing, args, kwargs)
+
+    # For files that add to a response
+
+    def add_extra_field(self, name: str, value: str) -> None:
+        """Give the response a header field, whatever it will be, also that of an error."""
+        self.extra_fields = [*(self.extra_fields or ()), (name, value)]
+
+    def at_end(self, ender: Callable[[], object]) -> None:
+        """Call something once when the request is over: its response was sent or broke off, or none will be sent."""
+        if self._enders is None:
+            self._enders = []
+            self.effects = self.effects or []  # a request with effects takes the way on which this is looked at
+        self._enders.append(ender)
+
+    def end(self, body: Any = None) -> None:
+        """Call what waits for the end of the request: now, or when ``body`` is closed."""
+        enders, self._enders = self._enders or [], None
+        for ender in enders:
+            if isinstance(body, Body):
+                body.on_close(ender)
+            else:
+                ender()
+
+    # Responses in one word
 
     redirect = shortcuts.redirect
     jstream = shortcuts.jstream

@@ -16,7 +16,14 @@ from skitai.wire.fields import Fields
 
 
 class Body(ABC):
-    """What the native handler sends when it is not bytes. A function may return one."""
+    """What the native handler sends when it is not bytes. A function may return one.
+
+    Args:
+        closers: called once each when nothing more of the body will be sent, also when the client went away.
+    """
+
+    def __init__(self, closers: Iterable[Callable[[], object]] = ()) -> None:
+        self._closers = list(closers)
 
     @abstractmethod
     def send(self, exchange: Any, status: int, fields: Fields, reason: str | None) -> None:
@@ -25,9 +32,20 @@ class Body(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[bytes]: ...
 
-    @abstractmethod
+    def on_close(self, closer: Callable[[], object]) -> None:
+        """Call something when nothing more of the body will be sent."""
+        self._closers.append(closer)
+
     def close(self) -> None:
-        """Release what the body holds."""
+        """Release what the body holds. All closers are called; the first error of one is raised in the end."""
+        error: BaseException | None = None
+        while self._closers:
+            try:
+                self._closers.pop(0)()
+            except Exception as failed:
+                error = error or failed
+        if error is not None:
+            raise error
 
 
 class Stream(Body):
@@ -41,8 +59,8 @@ class Stream(Body):
     def __init__(
         self, pieces: Iterable[bytes], closers: Iterable[Callable[[], object]] = (), length: int | None = None
     ) -> None:
+        super().__init__(closers)
         self._pieces = iter(pieces)
-        self._closers = list(closers)
         self.length = length
 
     def send(self, exchange: Any, status: int, fields: Fields, reason: str | None) -> None:
@@ -72,17 +90,6 @@ class Stream(Body):
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
-
-    def close(self) -> None:
-        """See :class:`Body`. All closers are called; the first error of one is raised in the end."""
-        error: BaseException | None = None
-        while self._closers:
-            try:
-                self._closers.pop(0)()
-            except Exception as failed:
-                error = error or failed
-        if error is not None:
-            raise error
 
 
 class FileStream(Stream):

@@ -9,7 +9,7 @@ the app, then its parts in the order of their mounts. Where a way ends in nothin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -24,7 +24,6 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ANY = "*"
 
 Target = Endpoint | ByContentType
-Values = tuple[Any, ...]
 #: The target of each method.
 Leaf = dict[str, Target]
 
@@ -57,9 +56,15 @@ class _Pattern:
 
 
 class _Node:
-    """A state."""
+    """A state.
 
-    __slots__ = ("kinds", "leaf", "only", "patterns", "rest", "static")
+    Attributes:
+        static, patterns, kinds, rest: the ways on, in the order in which they are tried. leaf: where the path may end.
+        has_choice: whether it takes more than a look at one of them; else there are texts only, or ``read`` and
+            ``following`` are the one variable.
+    """
+
+    __slots__ = ("following", "has_choice", "kinds", "leaf", "patterns", "read", "rest", "static")
 
     def __init__(self) -> None:
         self.static: dict[str, _Node] = {}
@@ -67,7 +72,9 @@ class _Node:
         self.kinds: list[tuple[Kind, _Node]] = []
         self.rest: Leaf | None = None
         self.leaf: Leaf | None = None
-        self.only: tuple[Kind, _Node] | None = None  # the one way on, when it is that of a variable
+        self.has_choice = True
+        self.read: Callable[[str], Any] | None = None
+        self.following: _Node = self
 
     def child(self, segment: Segment) -> _Node:
         """Return the state after a segment of a rule, made when there is none."""
@@ -95,8 +102,11 @@ class _Node:
 
     def settle(self) -> None:
         """Note, once all rules are in, where there is no choice."""
-        if len(self.kinds) == 1 and not self.static and not self.patterns and self.rest is None:
-            self.only = self.kinds[0]
+        ways = len(self.kinds) + len(self.patterns) + bool(self.static) + (self.rest is not None)
+        if ways <= 1 and not self.patterns and self.rest is None:
+            self.has_choice = False
+            for kind, node in self.kinds:
+                self.read, self.following = kind.read, node
         for node in self._children():
             node.settle()
 
@@ -145,7 +155,7 @@ class Table:
             self.statics[rule.text] = node.leaf
         return node.leaf
 
-    def find(self, path: str, method: str) -> tuple[Target, Values]:
+    def find(self, path: str, method: str) -> tuple[Target, Sequence[Any]]:
         """Return the target of a request and the values of the variables of its rule.
 
         Args:
@@ -156,74 +166,100 @@ class Table:
             MissingSlash: the path lacks its trailing slash.
             BadRequest: its percent-encoding is not valid.
         """
-        allowed: set[str] = set()
-        found = self._search(path, method, allowed)
+        pieces = path[1:].split("/")
+        texts = pieces if "%" not in path else _decode(pieces)
+        found = _walk(self._root, pieces, texts, 0, [], method)
         if found is not None:
             return found
+        allowed = self.methods(path)
         if allowed:
             raise MethodNotAllowed(allowed)
-        if not path.endswith("/") and self._search(path + "/", method, set()) is not None:
+        if not path.endswith("/") and self.methods(path + "/"):
             raise MissingSlash
         raise NotFound
 
     def methods(self, path: str) -> frozenset[str]:
         """Return the methods that some rule for ``path`` takes."""
+        pieces = path[1:].split("/")
         allowed: set[str] = set()
-        self._search(path, "", allowed)
+        for leaf in _leaves(self._root, pieces, _decode(pieces), 0):
+            allowed.update(METHODS if ANY in leaf else leaf)
         return frozenset(allowed)
 
-    def _search(self, path: str, method: str, allowed: set[str]) -> tuple[Target, Values] | None:
-        pieces = path[1:].split("/")
-        texts = [decode_component(piece, plus=False) for piece in pieces] if "%" in path else pieces
-        return _walk(self._root, pieces, texts, 0, (), method, allowed)
+
+def _decode(pieces: list[str]) -> list[str]:
+    return [decode_component(piece, plus=False) for piece in pieces]
 
 
 def _walk(
-    node: _Node, pieces: list[str], texts: list[str], position: int, values: Values, method: str, allowed: set[str]
-) -> tuple[Target, Values] | None:
+    node: _Node, pieces: list[str], texts: list[str], position: int, values: list[Any], method: str
+) -> tuple[Target, Sequence[Any]] | None:
     """Follow a path from a state. ``pieces`` are its segments as sent, ``texts`` the same decoded."""
     end = len(pieces)
-    # No choice, no recursion: a rule with three variables is matched in this loop alone.
-    while node.only is not None and position < end:
-        kind, following = node.only
-        value = kind.read(pieces[position])
-        if value is None:
-            return None
-        values = (*values, value)
-        node = following
+    # Without a choice there is no recursion: most paths are matched in this loop alone.
+    while position < end:
+        if node.has_choice:
+            return _choose(node, pieces, texts, position, values, method)
+        if node.read is not None:
+            value = node.read(pieces[position])
+            if value is None:
+                return None
+            values.append(value)
+            node = node.following
+        else:
+            following = node.static.get(texts[position])
+            if following is None:
+                return None
+            node = following
         position += 1
-    if position == end:
-        return _take(node.leaf, values, method, allowed)
-    static = node.static.get(texts[position])
-    if static is not None:
-        found = _walk(static, pieces, texts, position + 1, values, method, allowed)
+    target = None if node.leaf is None else node.leaf.get(method) or node.leaf.get(ANY)
+    return None if target is None else (target, values)
+
+
+def _choose(
+    node: _Node, pieces: list[str], texts: list[str], position: int, values: list[Any], method: str
+) -> tuple[Target, Sequence[Any]] | None:
+    """Try the ways on from a state until one leads to a target of the method."""
+    for following, further in _ways(node, pieces, texts, position):
+        found = _walk(following, pieces, texts, position + 1, [*values, *further], method)
         if found is not None:
             return found
+    if node.rest is not None:
+        target = node.rest.get(method) or node.rest.get(ANY)
+        if target is not None:
+            return target, [*values, _rest(pieces, position)]
+    return None
+
+
+def _ways(node: _Node, pieces: list[str], texts: list[str], position: int) -> Iterator[tuple[_Node, Sequence[Any]]]:
+    """Yield the states after one more segment, each with the values in it."""
+    static = node.static.get(texts[position])
+    if static is not None:
+        yield static, ()
     for pattern, following in node.patterns:
         several = pattern.read(pieces[position])
         if several is not None:
-            found = _walk(following, pieces, texts, position + 1, (*values, *several), method, allowed)
-            if found is not None:
-                return found
+            yield following, several
     for kind, following in node.kinds:
         value = kind.read(pieces[position])
         if value is not None:
-            found = _walk(following, pieces, texts, position + 1, (*values, value), method, allowed)
-            if found is not None:
-                return found
+            yield following, (value,)
+
+
+def _leaves(node: _Node, pieces: list[str], texts: list[str], position: int) -> Iterator[Leaf]:
+    """Yield every end that a path leads to, whatever its methods."""
+    if position == len(pieces):
+        if node.leaf is not None:
+            yield node.leaf
+        return
+    for following, _ in _ways(node, pieces, texts, position):
+        yield from _leaves(following, pieces, texts, position + 1)
     if node.rest is not None:
-        return _take(node.rest, (*values, PATH.read("/".join(pieces[position:]))), method, allowed)
-    return None
+        yield node.rest
 
 
-def _take(leaf: Leaf | None, values: Values, method: str, allowed: set[str]) -> tuple[Target, Values] | None:
-    if leaf is None:
-        return None
-    target = leaf.get(method) or leaf.get(ANY)
-    if target is not None and method:
-        return target, values
-    allowed.update(leaf if ANY not in leaf else METHODS)
-    return None
+def _rest(pieces: list[str], position: int) -> Any:
+    return PATH.read("/".join(pieces[position:]))
 
 
 def _fill(leaf: Leaf, by_method: dict[str, list[Endpoint]]) -> None:

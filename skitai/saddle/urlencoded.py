@@ -49,19 +49,17 @@ def parse_pairs(text: str, most: int = MOST_FIELDS) -> list[tuple[str, str]]:
     Raises:
         BadRequest: the encoding is not valid, there are more pairs, or a name is very long.
     """
-    if text.count("&") >= most:
+    parts = text.split("&")
+    if len(parts) > most:
         raise BadRequest(f"the request has more than {most} fields")
-    pairs = []
     is_plain = "%" not in text and "+" not in text
-    for part in text.split("&"):
-        if not part:
-            continue
-        name, _, value = part.partition("=")
-        if not is_plain:
-            name, value = decode_component(name), decode_component(value)
-        if len(name) > MOST_NAME:
-            raise BadRequest("the name of a field is too long")
-        pairs.append((name, value))
+    pairs = []
+    for part in parts:
+        if part:
+            name, _, value = part.partition("=")
+            pairs.append((name, value) if is_plain else (decode_component(name), decode_component(value)))
+    if len(text) > MOST_NAME and any(len(name) > MOST_NAME for name, _ in pairs):
+        raise BadRequest("the name of a field is too long")
     return pairs
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from skitai.errors import RemoteProtocolError
+from skitai.saddle.response import WITHOUT_BODY
 from skitai.wire.fields import Fields
 from skitai.wire.response import reason_phrase
 from skitai.wire.txn import Transaction
@@ -163,12 +165,15 @@ def serve(app: Saddle, environ: dict[str, Any], start_response: Callable[..., An
     """Serve a request of a WSGI server."""
     point = environ.get("SCRIPT_NAME", "").rstrip("/")
     status, reason, fields, body = app.handle(WsgiExchange(environ), point)
-    if reason is None:
-        reason = reason_phrase(status)
-    if isinstance(body, bytes):
-        if status not in (204, 304):
-            fields = [*fields, ("Content-Length", str(len(body)))]
-        start_response(f"{status} {reason}", fields)
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
-    start_response(f"{status} {reason}", fields)
-    return body
+    line = _status_line(status) if reason is None else f"{status} {reason}"
+    if not isinstance(body, bytes):
+        start_response(line, list(fields))
+        return body
+    # A server may change the list, and this one may be shared by many responses.
+    start_response(line, [*fields, ("Content-Length", str(len(body)))] if status not in WITHOUT_BODY else list(fields))
+    return [body if environ["REQUEST_METHOD"] != "HEAD" else b""]
+
+
+@cache
+def _status_line(status: int) -> str:
+    return f"{status} {reason_phrase(status)}"
