@@ -27,17 +27,14 @@ CALLS = [
     pytest.param(
         lambda: skitai.enable_cachefs(memmax=10_000_000, diskmax=100_000_000, path="/var/tmp/skitai/cache"),
         {"cachefs_memmax": 10_000_000, "cachefs_diskmax": 100_000_000, "cachefs_dir": "/var/tmp/skitai/cache"},
-        marks=pytest.mark.row("RUN-26"),
     ),
     pytest.param(
         lambda: skitai.enable_cachefs("/var/skitai/cache", 1, 2),
         {"cachefs_memmax": 1, "cachefs_diskmax": 2, "cachefs_dir": "/var/skitai/cache"},
-        marks=pytest.mark.row("RUN-26"),
     ),
     pytest.param(
         lambda: skitai.enable_cachefs(),
         {"cachefs_memmax": 0, "cachefs_diskmax": 0, "cachefs_dir": None},
-        marks=pytest.mark.row("RUN-26"),
     ),
     pytest.param(
         lambda: skitai.cron("*/2 */2 * * *", "/home/apps/monitor.py  > /home/apps/monitor.log 2>&1"),
@@ -56,15 +53,14 @@ CALLS = [
                 "keep_days": 3,
             }
         },
-        marks=pytest.mark.row("RUN-28"),
     ),
     pytest.param(
-        lambda: skitai.enable_proxy(), {"proxy": True, "proxy_unsecure_https": False}, marks=pytest.mark.row("RUN-29")
+        lambda: skitai.enable_proxy(),
+        {"proxy": True, "proxy_unsecure_https": False},
     ),
     pytest.param(
         lambda: skitai.enable_proxy(True),
         {"proxy": True, "proxy_unsecure_https": True},
-        marks=pytest.mark.row("RUN-29"),
     ),
     pytest.param(
         lambda: skitai.enable_ssl("server.pem", "key.pem", "your pass phrase"),
@@ -74,12 +70,10 @@ CALLS = [
     pytest.param(
         lambda: skitai.enable_gateway(True, "8fa06210", "Realm"),
         {"enable_gw": True, "gw_auth": True, "gw_secret_key": "8fa06210", "gw_realm": "Realm"},
-        marks=pytest.mark.row("RUN-31"),
     ),
     pytest.param(
         lambda: skitai.enable_gateway(),
         {"enable_gw": True, "gw_auth": False, "gw_secret_key": None, "gw_realm": "Skitai API Gateway"},
-        marks=pytest.mark.row("RUN-31"),
     ),
     pytest.param(
         lambda: (skitai.set_max_age("/", 300), skitai.set_max_age("/js", 0)),
@@ -89,7 +83,6 @@ CALLS = [
     pytest.param(
         lambda: skitai.enable_blacklist("/etc/blacklist"),
         {"blacklist_dir": "/etc/blacklist"},
-        marks=pytest.mark.row("RUN-37"),
     ),
     pytest.param(lambda: skitai.set_limits(header_count=50), {"limits": {"header_count": 50}}),
 ]

@@ -7,9 +7,9 @@ import ssl
 import sys
 from typing import Any, TextIO
 
+from skitai.hub.binding import bind
 from skitai.hub.server import Server
 from skitai.hub.site import Site
-from skitai.net.listen import bind
 from skitai.net.logs import LogFile, Logs
 from skitai.settings import ServerSettings
 
@@ -66,14 +66,15 @@ def make_server(
         An object with ``start()``, ``server_port`` and ``stop()``.
 
     Raises:
-        OSError: the address cannot be bound.
+        ConfigurationError: the address cannot be bound; the text says why.
     """
-    sock = bind(listener) if isinstance(listener, tuple) else listener
+    sockets = bind(*listener) if isinstance(listener, tuple) else [listener]
     site = Site()
     site.mount_app("/", _Fixed(app))
     server = Server(site, settings or ServerSettings(workers=0), _logs(log, error_log), has_access_log=log is not None)
-    server.add_listener(sock, tls)
-    return EmbeddedServer(server, sock)
+    for sock in sockets:
+        server.add_listener(sock, tls)
+    return EmbeddedServer(server, sockets[0])
 
 
 class _Fixed:

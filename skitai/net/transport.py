@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 #: Bytes read at a time. Large enough for a request of a browser, small enough to be taken from the heap for each read.
-READ_SIZE = 64 * 1024
+READ_SIZE = 16 * 1024
 
 # SO_LINGER on, for 0 seconds.
 _RESET = struct.pack("ii", 1, 0)

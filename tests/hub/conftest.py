@@ -14,9 +14,9 @@ from typing import Any
 import gevent
 import pytest
 
+from skitai.hub.binding import bind
 from skitai.hub.server import Server
 from skitai.hub.site import Site
-from skitai.net.listen import bind
 from skitai.net.logs import LogFile, Logs
 from skitai.settings import Limits, ServerSettings
 
@@ -167,7 +167,7 @@ class Running:
 
         self.logs = Logs(to(self.messages), to(self.requests), to(self.apps))
         self.server = Server(site, settings, self.logs)
-        sock = bind((host, 0))
+        sock = bind(host, 0)[0]
         self.host = host
         self.port: int = sock.getsockname()[1]
         self.server.add_listener(sock, tls)

@@ -11,7 +11,7 @@ import pytest
 from gevent.event import Event
 
 from skitai.hub import make_server
-from skitai.net.listen import bind
+from skitai.hub.binding import bind
 from skitai.settings import Limits, ServerSettings
 
 
@@ -172,7 +172,7 @@ def test_make_server_with_an_address_and_logs():
 
 
 def test_make_server_with_a_bound_socket():
-    sock = bind(("127.0.0.1", 0))
+    sock = bind("127.0.0.1", 0)[0]
     port = sock.getsockname()[1]
     server = make_server(sock, hello)
     assert server.server_port == port
@@ -235,7 +235,7 @@ def test_a_new_server_on_the_port_of_one_that_stopped():
 
 
 def test_a_taken_address_is_an_error():
-    sock = bind(("127.0.0.1", 0))
+    sock = bind("127.0.0.1", 0)[0]
     with sock, pytest.raises(OSError, match="in use"):
         make_server(("127.0.0.1", sock.getsockname()[1]), hello)
 
