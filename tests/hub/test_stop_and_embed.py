@@ -10,6 +10,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from skitai.errors import ConfigurationError
 from skitai.hub import make_server
 from skitai.hub.binding import bind
 from skitai.settings import Limits, ServerSettings
@@ -236,7 +237,7 @@ def test_a_new_server_on_the_port_of_one_that_stopped():
 
 def test_a_taken_address_is_an_error():
     sock = bind("127.0.0.1", 0)[0]
-    with sock, pytest.raises(OSError, match="in use"):
+    with sock, pytest.raises(ConfigurationError, match="already in use"):
         make_server(("127.0.0.1", sock.getsockname()[1]), hello)
 
 
