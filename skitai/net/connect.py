@@ -65,6 +65,8 @@ def resolve(host: str, port: int, deadline: float) -> list[Address]:
         return _addresses(_socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM, 0, _socket.AI_NUMERICHOST))
     except OSError:
         pass  # a name
+    except UnicodeError as error:
+        raise NameNotFound(f"{host} cannot be the name of a host: {error}") from error
     known = _names.get((host, port))
     if known is not None and known[0] > time.monotonic():
         return known[1]
@@ -72,7 +74,7 @@ def resolve(host: str, port: int, deadline: float) -> list[Address]:
         # The resolver's thread goes on when we stop waiting for it: nothing is killed.
         with Timeout(max(deadline - time.monotonic(), 0.001), ConnectTimeout(f"no address of {host} came in time")):
             found = _addresses(get_hub().resolver.getaddrinfo(host, port, 0, _socket.SOCK_STREAM))
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
         raise NameNotFound(f"the name {host} has no address: {error}") from error
     if len(_names) >= _MOST_NAMES:
         _names.clear()

@@ -57,6 +57,10 @@ class Call(NamedTuple):
             return None
         return (self.is_map, self.protocol, self.method, self.uri, self.body, self.lines, self.auth, self.verify)
 
+    def __repr__(self) -> str:
+        # Not the fields: credentials may be among the headers too.
+        return f"<Call {self.name}{'.map' if self.is_map else ''} {self.uri}>"
+
     @property
     def can_repeat(self) -> bool:
         """Whether the request may be sent again after it went out without an answer."""

@@ -50,6 +50,11 @@ class Context(Utilities):
         """XML-RPC: ``was.rpc(url).method(args)``."""
         return _rpc.RpcService(self)
 
+    @property
+    def wasc(self) -> ProcessContext:
+        """The ``was`` of the process: ``was.wasc.configure(...)``, ``was.wasc.register(...)``."""
+        return wasc
+
     # The request
 
     @property

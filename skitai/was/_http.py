@@ -25,7 +25,7 @@ def start(task: Task) -> HttpRun:
     default = _settings.current.verify if call.verify is None else call.verify
     if task.cluster is None:
         url = urls.parse_url(call.uri)
-        origin = Origin(url.scheme, url.host, url.port, default)
+        origin = _origin(url.scheme, url.host, url.port, default)
         run = HttpRun(task, origin, url.target, url.authority)
     else:
         definition, state = task.cluster.definition, task.member
@@ -34,13 +34,18 @@ def start(task: Task) -> HttpRun:
             default = definition.verify
         scheme = "https" if definition.tls else "http"
         host, port = state.member.host, state.member.port
-        origin = Origin(scheme, host, port, default)
+        origin = _origin(scheme, host, port, default)
         run = HttpRun(task, origin, urls.quote_target(task.path), urls.authority(scheme, host, port))
     run.send()
     return run
 
 
 _clients.table["http"] = start
+
+
+def _origin(scheme: str, host: str, port: int, verify: bool | str) -> Origin:
+    # What is not encrypted is not verified either: connections need not be kept apart for it.
+    return Origin(scheme, host, port, verify if scheme == "https" else True)
 
 
 class HttpRun:

@@ -237,6 +237,7 @@ class HttpConnection:
 
     def drop(self) -> None:
         """Forget it after a fork."""
+        self._pool.engine.sweep.forget(self)
         self._stream.drop()
 
     def _fail(self, error: Exception) -> None:

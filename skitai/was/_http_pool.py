@@ -104,6 +104,8 @@ class HttpPool:
         """After a fork."""
         for connection in self._open:
             connection.drop()
+        for attempt in self._waiting:
+            self.engine.sweep.forget(attempt)
 
     # Connecting
 

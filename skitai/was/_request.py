@@ -36,7 +36,8 @@ class Request:
     """
 
     __slots__ = (
-        "_cache_time", "_done", "_handed", "_hub", "_left", "_results", "_tasks", "_waiters", "call", "context", "created",
+        "_cache_time", "_done", "_handed", "_hub", "_left", "_results", "_tasks", "_waiters", "call", "context",
+        "created",
     )  # fmt: skip
 
     def __init__(self, context: Context, call: Call) -> None:

@@ -22,6 +22,10 @@ class Credentials(NamedTuple):
     user: str | None
     secret: str
 
+    def __repr__(self) -> str:
+        # Calls are shown in tracebacks and logs.
+        return f"<Credentials of {self.user}>" if self.user is not None else "<Credentials: a token>"
+
 
 class Challenge(NamedTuple):
     """One challenge of a 401 answer; ``scheme`` in lower case, names of parameters too."""

@@ -177,7 +177,7 @@ def test_names_that_cannot_be_registered(name: str) -> None:
 
 @pytest.mark.row("WAS-GEN-19")
 def test_outside_any_request() -> None:
-    assert current() is wasc
+    assert current() is was.wasc is wasc
     assert (was.txnid(), wasc.log_tag) == ("", "")
     with pytest.raises(AttributeError, match=r"was\.request"):
         _ = was.request

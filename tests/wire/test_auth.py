@@ -20,6 +20,11 @@ def test_other_forms_are_refused(given: object) -> None:
         credentials(given)
 
 
+def test_secrets_are_not_shown() -> None:
+    assert "pw" not in repr(Credentials("user", "pw"))
+    assert "tok" not in repr(Credentials(None, "tok")).replace("token", "")
+
+
 def test_basic_and_bearer() -> None:
     assert basic("Aladdin", "open sesame") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
     assert bearer("abc") == "Bearer abc"
