@@ -182,8 +182,9 @@ class Http1Session:
             exchange.head.expects_continue = False
             if not exchange.is_started:  # else the final response told the client to go on or to give up
                 self._connection.send(_CONTINUE)
-        self._connection.resume()
-        self._next_of_body()
+        if self._stream is not None:  # else the body ended while that was sent
+            self._connection.resume()
+            self._next_of_body()
 
     def _next_of_body(self) -> None:
         """Take what has come of a body to where it belongs."""
