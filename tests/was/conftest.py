@@ -109,6 +109,12 @@ class Link:
         return bool(data)
 
 
+def until(condition: Callable[[], object]) -> None:
+    """Let the hub run until something is so; the fixture ``nothing_hangs`` ends it if that never happens."""
+    while not condition():
+        gevent.sleep(0.001)
+
+
 Behaviour = Callable[[Link], object]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import gevent
 import pytest
 from gevent.event import Event
 
@@ -15,7 +14,7 @@ from skitai.was._call import Call
 from skitai.was._http_result import HttpResult
 from skitai.wire import clusters
 
-from .conftest import Link, Peer, Peers, Received
+from .conftest import Link, Peer, Peers, Received, until
 
 
 def counting(peers: Peers) -> Peer:
@@ -169,8 +168,7 @@ def test_a_late_answer_is_kept_when_the_caller_asked_for_it(peers: Peers) -> Non
     assert len(_cache.results) == 0
     release.set()
     answered.wait()
-    while not request.is_done:
-        gevent.sleep(0)
+    until(lambda: request.is_done)
     assert was.get(peer.url()).getwait(0).data == b"late"
 
 
@@ -180,8 +178,7 @@ def test_a_late_answer_that_has_come_is_kept_too(peers: Peers) -> None:
     request = was.get(peer.url())
     assert request.getwait(0.02).status == 1
     release.set()
-    while not request.is_done:
-        gevent.sleep(0)
+    until(lambda: request.is_done)
     request.cache(60)
     assert was.get(peer.url()).getwait(0).data == b"late"
 

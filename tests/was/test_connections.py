@@ -15,7 +15,7 @@ from skitai.was import _engine, _settings
 from skitai.was._http_connection import _keep_time
 from skitai.was._http_pool import HttpPool
 
-from .conftest import Link, Peers, Received
+from .conftest import Link, Peers, Received, until
 
 
 def only_pool() -> HttpPool:
@@ -43,8 +43,7 @@ def test_one_request_at_a_time_on_each(peers: Peers) -> None:
 
     peer = peers.http(answer)
     requests = [was.get(peer.url()) for _ in range(8)]
-    gevent.sleep(0.02)
-    assert peer.links == 8
+    until(lambda: peer.links == 8)
     release.set()
     assert all(request.getwait(5).status == 3 for request in requests)
     was.get(peer.url()).getwait(5)
@@ -213,10 +212,10 @@ def test_one_stale_connection_ends_all_that_idle(peers: Peers) -> None:
 
     peer = peers(behave)
     requests = [was.get(peer.url()) for _ in range(3)]
-    gevent.sleep(0.02)
+    until(lambda: peer.links == 3)
     release.set()
     assert all(request.getwait(5).status == 3 for request in requests)
-    assert len(only_pool()._idle) == 3
+    until(lambda: len(only_pool()._idle) == 3)
     assert was.get(peer.url()).getwait(5).data == b"ok"
     assert peer.links == 4
     assert len(only_pool()._open) == 1
@@ -255,8 +254,7 @@ def test_descriptors_do_not_pile_up(peers: Peers) -> None:
         was.get(peer.url()).getwait(5)
         was.get(f"http://{refusing}/").getwait(5)
         was.get(good.url()).getwait(5)
-    while peer.open:
-        gevent.sleep(0)
+    until(lambda: not peer.open)
     assert len(os.listdir("/proc/self/fd")) <= before + 1
 
 
@@ -268,7 +266,7 @@ def test_an_idle_connection_does_not_keep_a_script_alive(peers: Peers) -> None:
     release = Event()
     slow = peers.after(release, b"ok")
     request = was.get(slow.url())
-    gevent.sleep(0.02)
+    until(lambda: slow.received)
     busy = next(iter(_engine.current().pools[next(o for o in _engine.current().pools if o.port == slow.port)]._open))
     assert busy._stream._reader.ref is True
     release.set()

@@ -20,7 +20,7 @@ from skitai.was._context import Context, wasc
 from skitai.was._request import Request
 from skitai.wire import clusters
 
-from .conftest import Link, Peers, Received
+from .conftest import Link, Peers, Received, until
 
 
 def holding(peers: Peers) -> tuple[Any, Event, Event]:
@@ -89,7 +89,7 @@ def test_an_answer_that_is_there_is_returned_after_its_time(peers: Peers) -> Non
     peer = peers.saying(b"ok")
     was.get(peer.url()).getwait(5)
     request = was.get(peer.url())
-    gevent.sleep(0.05)
+    until(lambda: request.is_done)
     request.created -= 100
     assert request.getwait(1).data == b"ok"
 
@@ -243,8 +243,7 @@ def test_abandoned_requests_complete_and_leak_nothing(peers: Peers) -> None:
     last = was.get(peer.url())
     assert last.getwait(5).status == 3
     pool = next(iter(_engine.current().pools.values()))
-    while len(pool._idle) < len(pool._open):
-        gevent.sleep(0)
+    until(lambda: len(pool._idle) == len(pool._open))
     assert len(peer.received) == 21
     assert (len(pool._waiting), pool._connecting) == (0, 0)
     assert peer.open == len(pool._open)
