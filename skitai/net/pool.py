@@ -11,7 +11,6 @@ request is seen by the next one that the same worker runs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import Context
 from typing import Any
 
 from gevent import get_hub
@@ -20,7 +19,6 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 #: Parked workers kept per hub; more than this end when their task does. One costs about 5 KB.
 MOST_PARKED = 1_000
-
 
 _NOTHING: dict[str, Any] = {}
 
@@ -56,7 +54,6 @@ class GreenletPool:
             worker = Worker(self._work, self._hub)
             self._count += 1
             worker.switch()  # to its first park(): the arguments that start a greenlet live as long as it does
-        worker.gr_context = Context()
         worker.spawn_tree_locals = {}
         worker.switch(fn, args)
 
@@ -66,6 +63,7 @@ class GreenletPool:
 
     def _work(self) -> None:
         me = getcurrent()
+        parked = self._parked
         hub = self._hub
         park = super(Hub, hub).switch  # type: ignore[misc]
         fn, args = park()
@@ -76,13 +74,14 @@ class GreenletPool:
                 break
             except BaseException:
                 report(fn)
-            if len(self._parked) >= MOST_PARKED:
+            if len(parked) >= MOST_PARKED:
                 break
             del fn, args
             # A parked worker must not keep what its task left: after a rush, a thousand requests with their bodies.
+            # Without a context of its own it gets an empty one when the next task first asks for one.
             me.gr_context = None
             me.spawn_tree_locals = _NOTHING
-            self._parked.append(me)
+            parked.append(me)
             fn, args = park()
         self._count -= 1
 
