@@ -43,6 +43,7 @@ class Saddle(Part):
         authorization: ``"digest"`` or ``"basic"``. authenticate: whether all routes need it. realm, users: for it.
         access_control_allow_origin, access_control_max_age: see CORS.
         mount_point: where it is mounted, ``""`` for the root; for URLs that are built outside of requests.
+        has_begun: whether its start hooks have run.
 
     Any other attribute may be set as well.
     """
@@ -69,7 +70,7 @@ class Saddle(Part):
         self.mount_point = ""
         self._table: Table | None = None
         self._urls: Urls | None = None
-        self._has_begun = False
+        self.has_begun = False
 
     # Settings
 
@@ -209,16 +210,16 @@ class Saddle(Part):
             SetupError: a rule and its function do not fit together.
         """
         self.mount_point = normal_point(point)
-        if self._has_begun:
+        if self.has_begun:
             return
-        self._has_begun = True
+        self.has_begun = True
         _ = self.table
         life.begin(self, is_reload)
 
     def end(self) -> None:
         """Run the shutdown hooks; the server calls this when no request is left."""
-        if self._has_begun:
-            self._has_begun = False
+        if self.has_begun:
+            self.has_begun = False
             life.end(self)
 
     # Tests

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from skitai.errors import RemoteProtocolError
+from skitai.saddle.replies import HTML
 from skitai.saddle.response import WITHOUT_BODY
 from skitai.wire.fields import Fields
 from skitai.wire.response import reason_phrase
@@ -164,13 +165,20 @@ class _Limited(io.RawIOBase):
 def serve(app: Saddle, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Serve a request of a WSGI server."""
     point = environ.get("SCRIPT_NAME", "").rstrip("/")
+    if not app.has_begun:
+        app.begin(point)  # a foreign server does not tell its apps
     status, reason, fields, body = app.handle(WsgiExchange(environ), point)
     line = _status_line(status) if reason is None else f"{status} {reason}"
     if not isinstance(body, bytes):
         start_response(line, list(fields))
         return body
     # A server may change the list, and this one may be shared by many responses.
-    start_response(line, [*fields, ("Content-Length", str(len(body)))] if status not in WITHOUT_BODY else list(fields))
+    fields = list(fields)
+    if status not in WITHOUT_BODY:
+        fields.append(("Content-Length", str(len(body))))
+        if not body and not any(name.lower() == "content-type" for name, _ in fields):
+            fields.append(HTML[0])  # wsgiref.validate wants one, also for no bytes
+    start_response(line, fields)
     return [body if environ["REQUEST_METHOD"] != "HEAD" else b""]
 
 
