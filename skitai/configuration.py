@@ -25,6 +25,7 @@ class Options:
     grace: float = 30.0
     limits: Mapping[str, Any] = field(default_factory=dict)
     logpath: str | None = None
+    request_log: bool = True
     varpath: str = "/var/tmp/skitai"
     mount: list[Any] = field(default_factory=list)
     clusters: Mapping[str, Any] = field(default_factory=dict)

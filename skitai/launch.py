@@ -147,7 +147,8 @@ class Launcher:
         for mount in self._mounts:
             _mount(site, mount, current.app)
         current.flush()
-        server = Server(site, self._settings, current, max(index - 1, 0))
+        has_log = self._options.request_log
+        server = Server(site, self._settings, current, max(index - 1, 0), has_access_log=has_log)
         tls = self._tls()
         for sock in sockets:
             server.add_listener(sock, tls)

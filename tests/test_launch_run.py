@@ -542,3 +542,24 @@ def test_a_wrong_passphrase_ends_the_start(workplace, tmp_path) -> None:
     script = workplace.script(HELLO.format(more=", certfile='server.pem', keyfile='other.pem'"))
     assert script.run() == 2
     assert "cannot use the certificate and key" in script.text
+
+
+def test_the_request_log_can_be_left_out(workplace):
+    script = workplace.serve(
+        """
+        def app(environ, start_response):
+            environ["wsgi.errors"].write("seen " + environ["PATH_INFO"] + "\\n")
+            start_response("200 OK", [])
+            return [b""]
+
+        if __name__ == "__main__":
+            import skitai
+
+            skitai.mount("/", app)
+            skitai.run(port=0, request_log=False)
+        """
+    )
+    assert script.get("/page").status == 200
+    assert script.stop() == 0
+    assert "seen /page" in script.text  # the app log is another one
+    assert "GET /page" not in script.text

@@ -1,7 +1,7 @@
-"""Serve ``module:name`` with us: ``python -m gevent.monkey serve_skitai.py PORT MODULE:NAME [log]``.
+"""Serve ``module:name`` with us as users do: ``python -m skitai serve_skitai.py PORT MODULE:NAME [log]``.
 
-``log`` writes the request log to a temporary file, as a deployed server would; otherwise there is none, as with the
-peers.
+``log`` writes the request log to a temporary directory, as a deployed server would; otherwise there is none, as with the
+peers. The server is in this process (``workers=0``), so that the harness measures and ends one process.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import importlib
 import sys
 import tempfile
-from dataclasses import replace
 
-from skitai.hub import make_server
-from skitai.settings import ServerSettings
+import skitai
 
 if __name__ == "__main__":
     module, _, name = sys.argv[2].partition(":")
-    app = getattr(importlib.import_module(module), name)
-    settings = ServerSettings(workers=0)
-    # Idle connections are to stay: 10,000 of them take longer to open than the two seconds that are the default.
-    settings = replace(settings, limits=replace(settings.limits, keep_alive=600.0))
-    with tempfile.TemporaryFile("w") as log:
-        port = int(sys.argv[1])
-        wanted = log if "log" in sys.argv[3:] else None
-        make_server(("127.0.0.1", port), app, log=wanted, settings=settings).serve_forever()
+    skitai.mount("/", getattr(importlib.import_module(module), name))
+    with tempfile.TemporaryDirectory() as directory:
+        skitai.run(
+            port=int(sys.argv[1]),
+            workers=0,
+            logpath=directory,
+            request_log="log" in sys.argv[3:],
+            # Idle connections are to stay: 10,000 of them take longer to open than the two seconds that are the default.
+            keep_alive=600,
+        )

@@ -36,7 +36,7 @@ class Contender:
 
 def ours(app: str, *options: str, name: str = US) -> Contender:
     """Our server, from the project's own environment (or the running one when there is none)."""
-    command = (our_python(), "-m", "gevent.monkey", "serve_skitai.py", "{port}", app, *options)
+    command = (our_python(), "-m", "skitai", "serve_skitai.py", "{port}", app, *options)
     return Contender(name, command, ())
 
 
