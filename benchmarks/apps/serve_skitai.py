@@ -1,7 +1,7 @@
 """Serve ``module:name`` with us as users do: ``python -m skitai serve_skitai.py PORT MODULE:NAME [log]``.
 
-``log`` writes the request log to a temporary directory, as a deployed server would; otherwise there is none, as with the
-peers. The server is in this process (``workers=0``), so that the harness measures and ends one process.
+``log`` writes the request log to a temporary directory, as a deployed server would; otherwise there is none, as with
+the peers. The server is in this process (``workers=0``), so that the harness measures and ends one process.
 """
 
 from __future__ import annotations
@@ -21,6 +21,6 @@ if __name__ == "__main__":
             workers=0,
             logpath=directory,
             request_log="log" in sys.argv[3:],
-            # Idle connections are to stay: 10,000 of them take longer to open than the two seconds that are the default.
+            # Idle connections are to stay: opening 10,000 takes longer than the two seconds that are the default.
             keep_alive=600,
         )
