@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from skitai.lib.attributes import AttributeDict
 from skitai.saddle.conversions import Convert, converter
 from skitai.saddle.errors import ArgumentError, SetupError
 from skitai.saddle.rules import FLOAT, INT, Rule
+
+Named = TypeVar("Named", bound=dict[str, Any])
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NATIVE = {INT: int, FLOAT: float}
@@ -73,7 +75,7 @@ class Arguments:
 
     # A request
 
-    def fill(self, args: AttributeDict) -> AttributeDict:
+    def fill(self, args: Named) -> Named:
         """Convert what is annotated, and add the defaults of what is missing.
 
         Args:
@@ -94,7 +96,7 @@ class Arguments:
                     args[name] = default
         return args
 
-    def check(self, args: AttributeDict) -> None:
+    def check(self, args: dict[str, Any]) -> None:
         """Refuse arguments that the function cannot be called with.
 
         Raises:

@@ -13,8 +13,7 @@ from skitai.saddle.errors import InvalidJson
 from skitai.saddle.forms import PARSERS
 from skitai.saddle.headers import Headers
 from skitai.saddle.lazy import lazy
-from skitai.saddle.typed_names import read_typed
-from skitai.saddle.urlencoded import parse_pairs
+from skitai.saddle.typed_names import query_fields
 from skitai.was._exchange import RequestView
 from skitai.wire.target import split_target
 
@@ -203,31 +202,16 @@ class Request(RequestView):
             BadRequest: the query or the form cannot be read.
         """
         exchange = self._exchange
-        if exchange.body is None and not names:
-            pairs = self._query_pairs()
-            args = AttributeDict(pairs)
-            if len(args) == len(pairs):  # as nearly always: no name comes twice
-                return args
         args = AttributeDict()
         parser = PARSERS.get(self.get_content_type() or "") if exchange.body is not None else None
         fields = () if parser is None else parser.parse(self)
         if parser is not None and parser.goes_first:
             _add(args, fields)
         _add(args, zip(names, self._was.values, strict=False))
-        _add(args, self._query_pairs())
+        _add(args, query_fields(exchange.query, self._was.app.config["max_form_fields"]))
         if parser is not None and not parser.goes_first:
             _add(args, fields)
         return args
-
-    def _query_pairs(self) -> list[tuple[str, Any]]:
-        query = self._exchange.query
-        if not query:
-            return []
-        pairs: list[tuple[str, Any]] = parse_pairs(query, self._was.app.config["max_form_fields"])
-        # A name with a colon says of which type its value is; a colon may also have come percent-encoded.
-        if ":" in query or "%3" in query:
-            return [read_typed(*pair) if ":" in pair[0] else pair for pair in pairs]
-        return pairs
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.uri}>"

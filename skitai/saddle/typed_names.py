@@ -8,6 +8,7 @@ from typing import Any
 
 from skitai.saddle.conversions import converter
 from skitai.saddle.errors import BadRequest
+from skitai.saddle.urlencoded import parse_pairs
 
 
 def _read_list(text: str) -> list[str]:
@@ -22,6 +23,21 @@ _READERS: dict[str, Callable[[Any], Any] | None] = {
     "list": _read_list,
     "json": json.loads,
 }
+
+
+def query_fields(query: str, most: int) -> list[tuple[str, Any]]:
+    """Return the (name, value) pairs of a query. Errors as :func:`~skitai.saddle.urlencoded.parse_pairs`.
+
+    Args:
+        most: pairs that there may be.
+    """
+    if not query:
+        return []
+    pairs: list[tuple[str, Any]] = parse_pairs(query, most)
+    # A name with a colon says of which type its value is; a colon may also have come percent-encoded.
+    if ":" in query or "%3" in query:
+        return [read_typed(*pair) if ":" in pair[0] else pair for pair in pairs]
+    return pairs
 
 
 def read_typed(name: str, value: str) -> tuple[str, Any]:
