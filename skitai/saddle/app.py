@@ -42,6 +42,7 @@ class Saddle(Part):
         session_timeout: seconds; ``None`` is 1200.
         authorization: ``"digest"`` or ``"basic"``. authenticate: whether all routes need it. realm, users: for it.
         access_control_allow_origin, access_control_max_age: see CORS.
+        PRESERVES_ON_RELOAD: names of attributes that a reloaded app gets from the one before it.
         mount_point: where it is mounted, ``""`` for the root; for URLs that are built outside of requests.
         has_begun: whether its start hooks have run.
 
@@ -67,6 +68,7 @@ class Saddle(Part):
         self.access_control_allow_origin: str | list[str] | None = None
         self.access_control_max_age = 0
         self.packages: list[str] = list(_PACKAGES)
+        self.PRESERVES_ON_RELOAD = ["reloadables"]
         self.mount_point = ""
         self._table: Table | None = None
         self._urls: Urls | None = None

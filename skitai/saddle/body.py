@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from skitai.saddle import multipart_forms
 from skitai.saddle.errors import ContentTooLarge
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def most_bytes(request: Request) -> int:
 def read(request: Request) -> bytes | None:
     """Return the body of a request, ``None`` when it has none.
 
+    A form with files is read as one even then, and its bytes are kept up to ``app.config.max_cache_size``.
+
     Raises:
         ContentTooLarge: it is larger than ``app.config.max_post_body_size``, or ``max_multipart_body_size``.
         ProtocolError: it broke off, or its framing is wrong.
@@ -29,6 +32,8 @@ def read(request: Request) -> bytes | None:
     stream = request._exchange.body
     if stream is None:
         return None
+    if request.get_content_type() == multipart_forms.CONTENT_TYPE:
+        return request.multipart.body
     most = most_bytes(request)
     pieces = []
     size = 0

@@ -4,7 +4,8 @@ SkitaiError
 ├── HttpError                   any status of 400 and more, with what the client is told
 │   ├── BadRequest                  400: the client's input is wrong; the text names it
 │   │   ├── ArgumentError               an argument is missing, unknown or of the wrong type (a TypeError)
-│   │   └── InvalidJson                 the body is no JSON (a ValueError)
+│   │   ├── InvalidJson                 the body is no JSON (a ValueError)
+│   │   └── InvalidFileName             a file cannot be called that (a ValueError)
 │   ├── NotFound                    404
 │   ├── MethodNotAllowed            405, with Allow
 │   ├── ContentTooLarge             413
@@ -65,6 +66,10 @@ class ArgumentError(BadRequest, TypeError):
 
 class InvalidJson(BadRequest, ValueError):
     """The request body is no JSON document."""
+
+
+class InvalidFileName(BadRequest, ValueError):
+    """What is to be the name of a file has a directory in it, or characters that some system takes for more."""
 
 
 class NotFound(HttpError):

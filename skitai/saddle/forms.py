@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from skitai.saddle import multipart_forms
 from skitai.saddle.urlencoded import parse_form
 
 if TYPE_CHECKING:
@@ -34,5 +35,12 @@ def _urlencoded(request: Request) -> Pairs:
     return parse_form(request.body or b"", request.app.config.max_form_fields)
 
 
+def _multipart(request: Request) -> Pairs:
+    return request.multipart.pairs
+
+
 #: By content type, without parameters and in lower case.
-PARSERS: dict[str, Parser] = {"application/x-www-form-urlencoded": Parser(_urlencoded)}
+PARSERS: dict[str, Parser] = {
+    "application/x-www-form-urlencoded": Parser(_urlencoded),
+    multipart_forms.CONTENT_TYPE: Parser(_multipart, goes_first=True),
+}

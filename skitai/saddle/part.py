@@ -27,12 +27,13 @@ class Mount:
 
     Attributes:
         point: where, relative to the part that it is mounted in; ``""`` for that one's own root.
-        part: what. module: that it came from, ``None`` when the part itself was given.
+        part: what. module: that it came from, ``None`` when the part itself was given. name: under which it was there.
     """
 
     point: str
     part: Part
     module: ModuleType | None
+    name: str
 
 
 class Part:
@@ -98,7 +99,7 @@ class Part:
         if self in part.tree():
             raise SetupError(f"the part {found!r} cannot be mounted at {point!r}: it contains itself then")
         part.packagename = found
-        self.mounts.append(Mount(normal_point(point), part, what if isinstance(what, ModuleType) else None))
+        self.mounts.append(Mount(normal_point(point), part, what if isinstance(what, ModuleType) else None, found))
 
     # Hooks
 
@@ -142,6 +143,15 @@ class Part:
         yield self
         for mount in self.mounts:
             yield from mount.part.tree()
+
+    def part_modules(self) -> Iterator[ModuleType]:
+        """Yield the modules that the parts in this one came from, for the reloader."""
+        for mount in self.mounts:
+            functions = (each.function.__module__ for each in mount.part.declarations)
+            module = mount.module or sys.modules.get(mount.part.name or next(functions, ""))
+            if module is not None:
+                yield module
+            yield from mount.part.part_modules()
 
     def routes(self, point: str = "", chain: tuple[Part, ...] = ()) -> Iterator[Route]:
         """Yield the routes of this part, then those of the parts in it.

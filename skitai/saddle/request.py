@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from skitai.lib.attributes import AttributeDict
-from skitai.saddle import body
+from skitai.saddle import body, multipart_forms
 from skitai.saddle.errors import InvalidJson
 from skitai.saddle.forms import PARSERS
 from skitai.saddle.headers import Headers
@@ -147,6 +147,9 @@ class Request(RequestView):
     def body(self) -> bytes | None:
         """The body, ``None`` when there is none. Errors as :func:`skitai.saddle.body.read`."""
         return body.read(self)
+
+    #: The form in a multipart body, read when it or the body is first asked for.
+    multipart = lazy(multipart_forms.read)
 
     def get_body(self) -> bytes | None:
         """Return :attr:`body`."""

@@ -175,8 +175,10 @@ def serve(app: Saddle, environ: dict[str, Any], start_response: Callable[..., An
     # A server may change the list, and this one may be shared by many responses.
     fields = list(fields)
     if status not in WITHOUT_BODY:
-        fields.append(("Content-Length", str(len(body))))
-        if not body and not any(name.lower() == "content-type" for name, _ in fields):
+        names = {name.lower() for name, _ in fields}
+        if "content-length" not in names:
+            fields.append(("Content-Length", str(len(body))))
+        if "content-type" not in names:
             fields.append(HTML[0])  # wsgiref.validate wants one, also for no bytes
     start_response(line, fields)
     return [body if environ["REQUEST_METHOD"] != "HEAD" else b""]
