@@ -60,6 +60,7 @@ setup(
         # 25.9.1 is the first that patches queue.SimpleQueue, which the pools of urllib3 and others wait on.
         "gevent>=25.9.1",
         "defusedxml>=0.7.1",
+        "multipart>=1.2",
         "PyJWT>=2.9",
     ],
     extras_require={
