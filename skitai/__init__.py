@@ -72,6 +72,7 @@ from skitai.constants import (
     __version__,
     version_info,
 )
+from skitai.errors import AlreadyRunning as _AlreadyRunning
 from skitai.lib.attributes import Preference as _Preference
 
 if _TYPE_CHECKING:
@@ -362,7 +363,10 @@ def run(**settings: _Any) -> _NoReturn:
         SystemExit: always, in the end; 0 after a signal.
         ConfigurationError: an unknown keyword, a wrong value, a taken port; the text says what to do.
         LaunchError: nothing is mounted, or nothing runs that could be stopped.
+        AlreadyRunning: the process serves already; the loader of app files takes it for the end of the file.
     """
+    if _store.has_started:
+        raise _AlreadyRunning
     if not _process.is_final():
         _process.replace()
     _check_keywords(settings)

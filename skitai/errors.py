@@ -12,6 +12,8 @@ SkitaiError
 ├── OperationTimeout        a wait ended before its result came
 ├── RequestFailed           ``reraise()`` of a result whose status is not 3
 └── ClientDisconnected      the client of a served request went away
+
+AlreadyRunning is no error but the end of a module: a SystemExit, as all that leaves ``skitai.run()``.
 """
 
 from __future__ import annotations
@@ -27,6 +29,13 @@ class ConfigurationError(SkitaiError):
 
 class LaunchError(ConfigurationError, SystemError):
     """A server cannot be started or stopped as asked: nothing is mounted, none runs, one runs already."""
+
+
+class AlreadyRunning(SystemExit):
+    """``skitai.run()`` was called in a process that serves: by an app file that is a run script as well."""
+
+    def __init__(self) -> None:
+        super().__init__("skitai.run() was called in a process that serves already")
 
 
 class UnknownAlias(SkitaiError, KeyError):

@@ -28,6 +28,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from skitai.errors import AlreadyRunning
+from skitai.hub.units import Unit
+
 PREFIX: Final = "skitai_app_"
 
 
@@ -37,6 +40,7 @@ class AppModules:
     def __init__(self) -> None:
         self._claims: Counter[tuple[Path, str]] = Counter()
         self._packages: dict[tuple[Path, int], str] = {}
+        self._units: dict[tuple[Path, int] | str, Unit] = {}
 
     def claim(self, path: Path, variable: str) -> int:
         """Tell which copy of a file a new mount uses.
@@ -93,6 +97,21 @@ class AppModules:
                 raise ImportError(f"{path} is no Python file")
             setattr(package, path.stem, _execute(spec))
         return sys.modules[name]
+
+    def unit(self, path: Path, copy: int = 0, natural: str | None = None) -> Unit:
+        """What is reloaded along with an app file; it executes the file as :meth:`module` does."""
+        key = path, copy
+        if key not in self._units:
+            self._units[key] = Unit(path, lambda: self.module(path, copy, natural))
+        return self._units[key]
+
+    def imported_unit(self, module: ModuleType) -> Unit:
+        """The same for a module that was imported by its plain name."""
+        name = module.__name__
+        if name not in self._units:
+            path = Path(os.path.abspath(module.__file__ or ""))
+            self._units[name] = Unit(path, lambda: importlib.import_module(name))
+        return self._units[name]
 
 
 modules: Final = AppModules()
@@ -214,6 +233,9 @@ def _execute(spec: ModuleSpec) -> ModuleType:
     if spec.loader is not None:
         try:
             spec.loader.exec_module(module)
+        except AlreadyRunning:
+            # The file is a script without a __main__ block. What follows its skitai.run() would never have been run.
+            return module
         except BaseException:
             del sys.modules[spec.name]
             raise

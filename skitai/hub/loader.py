@@ -1,23 +1,26 @@
 """What ``skitai.mount()`` can be given, and how an app gets from there into a worker.
 
 A mount is resolved in the configuring process, where ``bootstrap(pref)`` of its package runs; its app file is executed
-in each worker, so that workers started by SIGHUP run what is in the file then.
+in each worker, so that workers started by SIGHUP run what is in the file then. :mod:`skitai.hub.app_ref` has it from
+there on.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from skitai.errors import ConfigurationError
 from skitai.hub.app_modules import modules
-from skitai.hub.pages import HTML, error_page
-from skitai.lib.attributes import AttributeDict, Preference
-from skitai.net import logs
+from skitai.hub.app_ref import AppRef, apply_preference
+from skitai.hub.units import Home
+from skitai.lib.attributes import Preference
+
+__all__ = ["AppFile", "AppObject", "AppRef", "Cluster", "Directory", "Target", "apply_preference", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,36 @@ class AppObject:
     def bootstrap(self, pref: Preference) -> None:
         """An object has no package to ask."""
 
+    def home(self) -> Home | None:
+        """Where to find the object anew when its module changed, ``None`` when no variable of a module has it."""
+        found = self._find()
+        if found is None:
+            return None
+        module, variable = found
+        if module.__name__ != "__main__":
+            unit = modules.imported_unit(module)
+        else:
+            # The script itself never runs twice: its file is executed as a module, without its __main__ block.
+            unit = modules.unit(Path(os.path.abspath(module.__file__ or "")))
+        unit.adopt(module)
+        return Home(unit, variable)
+
     def load(self) -> Any:
         """The app."""
         return self.app
+
+    def _find(self) -> tuple[ModuleType, str] | None:
+        """The module and the variable that the object is in."""
+        # Saddle has the name of its module as "name", Flask as "import_name", a function as "__module__".
+        named = [getattr(self.app, each, None) for each in ("name", "import_name", "__module__")]
+        for name in dict.fromkeys((*named, "__main__")):
+            module = sys.modules.get(name) if isinstance(name, str) else None
+            if module is None or not getattr(module, "__file__", None):
+                continue
+            for variable, value in list(vars(module).items()):
+                if value is self.app:
+                    return module, variable
+        return None
 
 
 @dataclass(frozen=True)
@@ -86,20 +116,13 @@ class AppFile:
             if bootstrap is not None:
                 bootstrap(pref)
 
-    def load(self) -> Any:
-        """Execute the file and return its app.
+    def home(self) -> Home:
+        """Where to find the app anew when its file changed."""
+        return Home(modules.unit(self.path, self.copy, self.package), self.variable)
 
-        Raises:
-            Exception: whatever the file raises, or ConfigurationError when it has no such variable.
-        """
-        module = modules.module(self.path, self.copy, self.package)
-        try:
-            return getattr(module, self.variable)
-        except AttributeError:
-            raise ConfigurationError(
-                f"{self.path} has no variable {self.variable!r}: name the app of the file, "
-                "skitai.mount(mount_point, path, app_name)"
-            ) from None
+    def load(self) -> Any:
+        """Execute the file and return its app. Errors as :meth:`~skitai.hub.units.Home.pick`."""
+        return self.home().pick()
 
 
 Target = Directory | Cluster | AppObject | AppFile
@@ -161,95 +184,3 @@ def _resolve_export(module: ModuleType, file_name: str, app_name: str) -> AppFil
 
 def _app_file(file: Path, variable: str, package: str | None = None) -> AppFile:
     return AppFile(file, variable, package, modules.claim(file, variable))
-
-
-class _Loadable(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    def load(self) -> Any: ...
-
-
-StartResponse = Callable[..., Any]
-
-
-class AppRef:
-    """A mounted app of a worker.
-
-    Args:
-        point: where it is mounted.
-        source: where it comes from.
-        pref: what to set on it.
-
-    Attributes:
-        app: the WSGI callable; before :meth:`load`, and when that failed, one that answers 404.
-        is_loaded: whether ``app`` is the real one.
-    """
-
-    def __init__(self, point: str, source: _Loadable, pref: Preference | None) -> None:
-        self.point = point
-        self.name = source.name
-        self.app: Any = _answer_not_found
-        self.is_loaded = False
-        self._source = source
-        self._pref = pref
-
-    def __repr__(self) -> str:
-        return f"<AppRef {self.name} at {self.point} {'loaded' if self.is_loaded else 'not loaded'}>"
-
-    @property
-    def debug(self) -> bool:
-        """Whether the app asks for error pages with tracebacks."""
-        return bool(getattr(self.app, "debug", False))
-
-    def load(self, log: logs.Logger) -> bool:
-        """Import the app and apply its preferences. A failure is logged, and the server goes on without the app.
-
-        Args:
-            log: the app log.
-
-        Returns:
-            Whether that worked.
-        """
-        try:
-            app = self._source.load()
-            if not callable(app):
-                raise ConfigurationError(f"{self.name} is not callable, so it is no WSGI app")
-            if self._pref is not None:
-                apply_preference(app, self._pref)
-        except (Exception, SystemExit) as error:
-            log.traceback(error=error)
-            log.log(f"application load failed: {self.name}", "error")
-            return False
-        self.app = app
-        self.is_loaded = True
-        log.log(f"application {self.point} imported.")
-        return True
-
-
-def apply_preference(app: Any, pref: Mapping[str, Any]) -> None:
-    """Set every attribute of ``pref`` on an app, and merge ``pref.config`` into its ``config``.
-
-    Args:
-        app: any object that takes attributes.
-        pref: what to override.
-
-    Raises:
-        AttributeError: the app does not take attributes.
-    """
-    for name, value in pref.items():
-        if name != "config":
-            setattr(app, name, value)
-    entries = pref.get("config")
-    if not entries:
-        return
-    config = getattr(app, "config", None)
-    if config is None:
-        app.config = config = AttributeDict()
-    config.update(entries)
-
-
-def _answer_not_found(environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    body = error_page(404)
-    start_response("404 Not Found", [*HTML, ("Content-Length", str(len(body)))])
-    return [body]

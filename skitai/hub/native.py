@@ -8,21 +8,17 @@ last request.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from greenlet import GreenletExit
 
 from skitai.errors import ClientDisconnected
+from skitai.hub.app_ref import is_native
 from skitai.hub.exchange import Exchange
 from skitai.hub.wsgi import AppRef, WsgiHandler
 
 if TYPE_CHECKING:
     from skitai.hub.server import Server
-
-
-def is_native(app: Any) -> bool:
-    """Tell whether an app is called with exchanges."""
-    return callable(getattr(app, "handle", None)) and callable(getattr(app, "begin", None))
 
 
 class NativeHandler(WsgiHandler):
@@ -35,7 +31,8 @@ class NativeHandler(WsgiHandler):
     def __init__(self, server: Server, point: str, app_ref: AppRef) -> None:
         super().__init__(server, point, app_ref)
         try:
-            app_ref.app.begin(point)
+            if is_native(app_ref.app):
+                app_ref.app.begin(point)
         except Exception as error:  # the app answers 500 then, and the others of this server run
             server.logs.app.traceback(app_ref.name, error=error)
 

@@ -11,6 +11,7 @@ from skitai.wire.target import split_host
 if TYPE_CHECKING:
     from skitai.hub.exchange import Exchange
     from skitai.hub.server import Server
+    from skitai.hub.wsgi import WsgiHandler
 
 DEFAULT_HOST = "default"
 
@@ -109,15 +110,12 @@ class Dispatcher:
 
 class _HostHandlers:
     def __init__(self, server: Server, host: VirtualHost) -> None:
-        from skitai.hub.native import NativeHandler, is_native
         from skitai.hub.static import StaticHandler
-        from skitai.hub.wsgi import WsgiHandler
 
         self._server = server
         self.apps: MountTable[WsgiHandler] = MountTable()
         for point, ref in host.apps:
-            handler = NativeHandler if is_native(ref.app) else WsgiHandler
-            self.apps.add(point, handler(server, normal_point(point), ref))
+            self.apps.add(point, _app_handler(server, normal_point(point), ref))
         self.directories = bool(host.directories)
         self._static = StaticHandler(server, host.directories, self.app) if host.directories else None
 
@@ -138,6 +136,17 @@ class _HostHandlers:
         if exchange.path == point and point and not _is_rpc(exchange):
             return _ToSlash(self._server)
         return handler
+
+
+def _app_handler(server: Server, point: str, ref: Any) -> WsgiHandler:
+    from skitai.hub.app_ref import is_native
+    from skitai.hub.native import NativeHandler
+    from skitai.hub.reloading import ReloadingHandler
+    from skitai.hub.wsgi import WsgiHandler
+
+    if getattr(ref, "is_reloading", False):
+        return ReloadingHandler(server, point, ref)
+    return (NativeHandler if is_native(ref.app) else WsgiHandler)(server, point, ref)
 
 
 def _is_rpc(exchange: Exchange) -> bool:
