@@ -169,19 +169,24 @@ def serve(app: Saddle, environ: dict[str, Any], start_response: Callable[..., An
         app.begin(point)  # a foreign server does not tell its apps
     status, reason, fields, body = app.handle(WsgiExchange(environ), point)
     line = _status_line(status) if reason is None else f"{status} {reason}"
-    if not isinstance(body, bytes):
+    # A server may change the list, and the one of a reply may be shared by many responses.
+    if fields is HTML and isinstance(body, bytes):
+        start_response(line, [*HTML, ("Content-Length", str(len(body)))])
+    elif isinstance(body, bytes) and status not in WITHOUT_BODY:
+        start_response(line, _with_length(fields, len(body)))
+    else:
         start_response(line, list(fields))
-        return body
-    # A server may change the list, and this one may be shared by many responses.
-    fields = list(fields)
-    if status not in WITHOUT_BODY:
-        names = {name.lower() for name, _ in fields}
-        if "content-length" not in names:
-            fields.append(("Content-Length", str(len(body))))
-        if "content-type" not in names:
-            fields.append(HTML[0])  # wsgiref.validate wants one, also for no bytes
-    start_response(line, fields)
-    return [body if environ["REQUEST_METHOD"] != "HEAD" else b""]
+    if isinstance(body, bytes):
+        return [body if environ["REQUEST_METHOD"] != "HEAD" else b""]
+    return body
+
+
+def _with_length(fields: Fields, length: int) -> Fields:
+    names = {name.lower() for name, _ in fields}
+    added = [] if "content-length" in names else [("Content-Length", str(length))]
+    if "content-type" not in names:
+        added.append(HTML[0])  # wsgiref.validate wants one, also for no bytes
+    return fields + added
 
 
 @cache
