@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from skitai.errors import ClientDisconnected
-from skitai.saddle import compression, life, replies, services, wsgi
+from skitai.saddle import auth, compression, life, replies, services, wsgi
 from skitai.saddle.config import default_config
 from skitai.saddle.endpoint import Endpoint
 from skitai.saddle.guards import guards_of
@@ -16,6 +16,7 @@ from skitai.saddle.part import Part
 from skitai.saddle.replies import HTML, Reply
 from skitai.saddle.routes import Route
 from skitai.saddle.service import Was
+from skitai.saddle.setting import account_half, setting
 from skitai.saddle.table import ANY, METHODS, Table
 from skitai.saddle.testing import Client
 from skitai.saddle.urls import Urls
@@ -41,6 +42,7 @@ class Saddle(Part):
         securekey: for sessions and messages; str, bytes, or a list of which the first one is used for new ones.
         session_timeout: seconds; ``None`` is 1200.
         authorization: ``"digest"`` or ``"basic"``. authenticate: whether all routes need it. realm, users: for it.
+        user, password: a single account for all routes, as version 0.15 has it.
         access_control_allow_origin, access_control_max_age: see CORS.
         PRESERVES_ON_RELOAD: names of attributes that a reloaded app gets from the one before it.
         mount_point: where it is mounted, ``""`` for the root; for URLs that are built outside of requests.
@@ -50,6 +52,13 @@ class Saddle(Part):
     """
 
     packagename = "app"
+
+    authorization = setting("digest")
+    authenticate = setting(False)
+    user = account_half()
+    password = account_half()
+    access_control_allow_origin = setting[str | Iterable[str] | None](None)
+    access_control_max_age = setting(0)
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -61,12 +70,8 @@ class Saddle(Part):
         self.config = default_config()
         self.securekey: str | bytes | list[str | bytes] | None = None
         self.session_timeout: float | None = None
-        self.authorization = "digest"
-        self.authenticate = False
         self.realm: str | None = None
         self.users: Any = {}
-        self.access_control_allow_origin: str | list[str] | None = None
-        self.access_control_max_age = 0
         self.packages: list[str] = list(_PACKAGES)
         self.PRESERVES_ON_RELOAD = ["reloadables"]
         self.mount_point = ""
@@ -125,7 +130,7 @@ class Saddle(Part):
                 target, was.values = table.find(path, method)
             if target.__class__ is Endpoint:
                 was.endpoint = target
-                if target.is_plain and not has_body and not exchange.query:
+                if target.is_plain and not has_body and not exchange.query and exchange.header("origin") is None:
                     content = target.function(was, *was.values)
                 else:
                     content = target.run(was)
@@ -217,6 +222,7 @@ class Saddle(Part):
         self.has_begun = True
         _ = self.table
         life.begin(self, is_reload)
+        auth.complain(self)
 
     def end(self) -> None:
         """Run the shutdown hooks; the server calls this when no request is left."""

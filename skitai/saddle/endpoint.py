@@ -28,7 +28,7 @@ class Endpoint:
     Attributes:
         function: of the route. arguments: what it takes.
         is_plain: nothing stands around the function and the values of the URL variables are all of its arguments, so a
-            request without query and body may call ``function(was, *values)`` at once.
+            request without query, body and Origin may call ``function(was, *values)`` at once.
     """
 
     __slots__ = ("_guards", "_names", "_run", "arguments", "function", "is_plain", "method", "route")
@@ -40,7 +40,9 @@ class Endpoint:
         self.arguments = route.arguments
         self._names = route.rule.names
         self._guards = tuple(guards)
-        is_bare = not guards and not any(part.hooks.is_around_requests for part in route.chain)
+        # Guards that only look at cross-origin requests do not hinder the others.
+        is_open = all(getattr(guard, "is_for_origins", False) for guard in guards)
+        is_bare = is_open and not any(part.hooks.is_around_requests for part in route.chain)
         run: Run = self._call_first if is_bare else self.call
         for part in reversed(route.chain):
             run = part.hooks.around(run)
@@ -112,16 +114,16 @@ class ByContentType:
         endpoints: in the order in which they were declared.
     """
 
-    __slots__ = ("_endpoints",)
+    __slots__ = ("endpoints",)
 
     is_plain = False
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        self._endpoints = tuple(endpoints)
+        self.endpoints = tuple(endpoints)
 
     def takes(self, content_type: str | None) -> bool:
         """Whether a route names this content type."""
-        return any(content_type in endpoint.route.content_types for endpoint in self._endpoints)
+        return any(content_type in endpoint.route.content_types for endpoint in self.endpoints)
 
     def run(self, was: Was) -> Any:
         """Run the first endpoint that takes what the request has. See :meth:`Endpoint.run`.
@@ -130,13 +132,13 @@ class ByContentType:
             UnsupportedMediaType: there is none.
         """
         content_type = was.request.get_content_type()
-        for endpoint in self._endpoints:
+        for endpoint in self.endpoints:
             taken = endpoint.route.content_types
             if not taken or content_type in taken:
                 was.endpoint = endpoint
                 return endpoint.run(was)
-        every = {taken for endpoint in self._endpoints for taken in endpoint.route.content_types}
+        every = {taken for endpoint in self.endpoints for taken in endpoint.route.content_types}
         raise UnsupportedMediaType(f"this resource takes {', '.join(sorted(every))}")
 
     def __repr__(self) -> str:
-        return f"<ByContentType {self._endpoints}>"
+        return f"<ByContentType {self.endpoints}>"

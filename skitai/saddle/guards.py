@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from skitai.saddle import options
+from skitai.saddle import auth, cors, options
 from skitai.saddle.endpoint import Guard
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Maker = Callable[["Saddle", "Route", str], Guard | None]
 
 #: In the order in which the guards look at a request.
-MAKERS: list[Maker] = [options.guard]
+MAKERS: list[Maker] = [cors.guard, auth.guard, options.guard]
 
 
 def guards_of(app: Saddle, route: Route, method: str) -> list[Guard]:

@@ -24,9 +24,10 @@ def guard(app: Saddle, route: Route, method: str) -> Guard | None:
     """See :mod:`skitai.saddle.guards`."""
     if method != "OPTIONS" or not route.methods - {"OPTIONS"}:
         return None
-    return _answer
+    return answer
 
 
-def _answer(was: Was) -> bytes:
+def answer(was: Was) -> bytes:
+    """The guard: answer with Allow."""
     was.response.set_header("Allow", allowed_methods(was))
     return b""

@@ -1,0 +1,142 @@
+"""Who may call the functions of an app: ``app.authenticate`` for all, ``@app.route(..., authenticate=True)`` for one.
+
+A guard asks for a login by Basic (RFC 7617) or Digest (RFC 7616), as ``app.authorization`` says, and lets nobody in
+when it cannot check one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from skitai.net import logs
+from skitai.saddle import options
+from skitai.saddle.accounts import NOBODY, Account, User
+from skitai.saddle.errors import SetupError
+from skitai.saddle.nonces import Nonces
+from skitai.wire.fields import Fields
+from skitai.wire.logins import ALGORITHMS, BasicLogin, DigestLogin, parse_login, quoted
+from skitai.wire.target import split_target
+
+if TYPE_CHECKING:
+    from skitai.saddle.app import Saddle
+    from skitai.saddle.endpoint import Guard
+    from skitai.saddle.routes import Route
+    from skitai.saddle.service import Was
+
+BASIC, DIGEST = "basic", "digest"
+
+_nonces = Nonces()
+
+
+def guard(app: Saddle, route: Route, method: str) -> Guard | None:
+    """See :mod:`skitai.saddle.guards`.
+
+    Raises:
+        SetupError: ``app.authorization`` is not known.
+    """
+    if not is_guarded(app, route):
+        return None
+    if app.authorization not in (BASIC, DIGEST):
+        raise SetupError(f"app.authorization is 'digest' or 'basic', not {app.authorization!r}")
+    if method == "OPTIONS":
+        # Browsers send no login with a preflight. A function that was not written for OPTIONS alone must not run.
+        return None if route.methods == {"OPTIONS"} else options.answer
+    return _ask_for_login
+
+
+def is_guarded(app: Saddle, route: Route) -> bool:
+    """Tell whether a route needs a login. ``authenticate=False`` does not exempt it from what the app says."""
+    return bool(app.authenticate or route.options.get("authenticate"))
+
+
+def complain(app: Saddle) -> None:
+    """Log an error when an app asks for logins and has nothing to check them by: everyone gets 401 then."""
+    if not any(is_guarded(app, route) for route in app.all_routes()):
+        return
+    missing = []
+    if not app.realm:
+        missing.append('app.realm = "..."')
+    if not _has_users(app):
+        missing.append('app.users = {"name": "password"}')
+    if missing:
+        names = f"{app.name or app.packagename} asks for logins, but nobody can log in"
+        logs.current().app.log(f"{names}: set {' and '.join(missing)}", "error", "auth")
+
+
+def _has_users(app: Saddle) -> bool:
+    users = app.users
+    return callable(getattr(users, "get", None)) and not (isinstance(users, Mapping) and not users)
+
+
+def _ask_for_login(was: Was) -> Any:
+    """The guard of a route that needs a login."""
+    value = was.exchange.header("authorization")
+    if value is None:
+        return _refuse(was)
+    login = parse_login(value)
+    app = was.app
+    if login is None or isinstance(login, BasicLogin) != (app.authorization == BASIC):
+        return _refuse(was, "a login that is malformed or not of the kind that was asked for")
+    if not app.realm or not _has_users(app):
+        return _refuse(was, "a login, but the app has no realm or no users")
+    entry = app.users.get(login.user)
+    account = NOBODY if entry is None else Account.of(entry)
+    if not account.knows(login):
+        # The client proved nothing, but it cannot: it is asked for the algorithm that we can check.
+        return _refuse(was, algorithms=[account.algorithm or ""], is_stale=True)
+    if not account.is_proved(login, app.realm, was.exchange.method) or entry is None:
+        return _refuse(was, f"a wrong user or password for {login.user!r}")
+    if isinstance(login, DigestLogin):
+        if login.realm != app.realm or not _is_target(login.uri, was.exchange.target):
+            return _refuse(was, f"a login of {login.user!r} that is for something else")
+        if not _nonces.use(login.nonce, app.realm, login.count):
+            return _refuse(was, f"a login of {login.user!r} by a nonce that is stale or replayed", is_stale=True)
+    was.request.user = User(login.user, app.realm, account.info)
+    was.exchange.user = login.user
+    return None
+
+
+def _is_target(uri: str, target: str) -> bool:
+    """Tell whether a login is for this request. Some clients send the whole URL in one place and not in the other."""
+    return uri == target or split_target(uri) == split_target(target)
+
+
+def _algorithms(app: Saddle) -> Iterable[str]:
+    """Return what Digest is offered by.
+
+    Encrypted passwords can be checked by one algorithm only. Where the first user of a dict has one, the others are
+    taken to have the same; a single one that differs is found out when its user comes.
+    """
+    users = app.users
+    entry = next(iter(users.values()), None) if isinstance(users, Mapping) else None
+    algorithm = None if entry is None else Account.of(entry).algorithm
+    return ALGORITHMS if algorithm is None else (algorithm,)
+
+
+def _refuse(was: Was, why: str = "", algorithms: Iterable[str] | None = None, is_stale: bool = False) -> Any:
+    """Return a 401 with its challenges.
+
+    Args:
+        why: what came, for the log; nothing is logged for a client that has not been asked before.
+        algorithms: in place of those that are offered to all.
+    """
+    if why:
+        request = f"{was.exchange.method} {was.exchange.target}"
+        address = was.exchange.peer[0]
+        logs.current().app.log(f"401 for {request} from {address}: {why}", "warn", was.log_tag)
+    return was.response("401 Unauthorized", headers=_challenges(was.app, algorithms, is_stale))
+
+
+def _challenges(app: Saddle, algorithms: Iterable[str] | None, is_stale: bool) -> Fields:
+    # Without a realm nobody gets in, and a challenge must have one all the same.
+    realm = app.realm or ""
+    sent = quoted(realm.encode().decode("latin-1"))
+    if app.authorization == BASIC:
+        return [("WWW-Authenticate", f'Basic realm={sent}, charset="UTF-8"')]
+    # The same nonce in both: requests puts the pieces of several challenges together.
+    nonce = _nonces.make(realm)
+    common = f'Digest realm={sent}, qop="auth", nonce="{nonce}", opaque="{nonce[-16:]}", charset=UTF-8'
+    stale = ", stale=true" if is_stale else ""
+    offered = _algorithms(app) if algorithms is None else algorithms
+    return [("WWW-Authenticate", f"{common}, algorithm={algorithm}{stale}") for algorithm in offered]
