@@ -18,21 +18,25 @@ class Slots:
         pool: runs the calls.
         count: calls at one time.
         queue: calls that may wait.
+
+    Attributes:
+        free: slots that are free now. run: starts a call on a worker; whoever calls it itself has taken a slot.
     """
 
-    __slots__ = ("_free", "_most_waiting", "_pool", "_waiting", "count")
+    __slots__ = ("_most_waiting", "_pool", "_waiting", "count", "free", "run")
 
     def __init__(self, pool: GreenletPool, count: int, queue: int) -> None:
         self.count = count
-        self._free = count
+        self.free = count
         self._most_waiting = queue
         self._waiting: deque[Call] = deque()
         self._pool = pool
+        self.run = pool.run
 
     @property
     def busy(self) -> int:
         """Calls running now."""
-        return self.count - self._free
+        return self.count - self.free
 
     @property
     def waiting(self) -> int:
@@ -45,9 +49,9 @@ class Slots:
         Returns:
             False when the queue is full and the call was not taken.
         """
-        if self._free:
-            self._free -= 1
-            self._pool.run(fn, *args)
+        if self.free:
+            self.free -= 1
+            self.run(fn, *args)
             return True
         if len(self._waiting) >= self._most_waiting:
             return False
@@ -60,7 +64,7 @@ class Slots:
             fn, args = self._waiting.popleft()
             self._pool.spawn(fn, *args)
         else:
-            self._free += 1
+            self.free += 1
 
     def __repr__(self) -> str:
         return f"<Slots {self.busy} of {self.count} busy, {self.waiting} waiting>"

@@ -175,14 +175,26 @@ class WsgiHandler:
 
     def accept(self, exchange: Exchange) -> None:
         """Take an exchange; called in the hub."""
+        if exchange.method != "GET" and not self._is_acceptable(exchange):
+            return
+        slots = self._slots
+        if slots.free:  # what submit() does, without its call: these steps are for every request
+            slots.free -= 1
+            slots.run(self.serve, exchange)
+        elif not slots.submit(self.serve, exchange):
+            self._server.answer_soon(exchange, 503, "All workers are busy.", [("Retry-After", "1")])
+
+    def _is_acceptable(self, exchange: Exchange) -> bool:
+        """Tell whether an app may get a request; else it has its answer."""
         method = exchange.method
         head = exchange.head
         if method not in METHODS:
             self._server.answer_soon(exchange, 405, extra=_ALLOW)
-        elif method in _NEED_LENGTH and head.length is None and not head.chunked and head.version == 11:
+            return False
+        if method in _NEED_LENGTH and head.length is None and not head.chunked and head.version == 11:
             self._server.answer_soon(exchange, 411, "Send Content-Length, or the body in chunks.")
-        elif not self._slots.submit(self.serve, exchange):
-            self._server.answer_soon(exchange, 503, "All workers are busy.", [("Retry-After", "1")])
+            return False
+        return True
 
     def serve(self, exchange: Exchange) -> None:
         """Call the app and send what it returns; runs on a worker greenlet, in a slot."""
