@@ -59,6 +59,8 @@ setup(
     install_requires=[
         # 25.9.1 is the first that patches queue.SimpleQueue, which the pools of urllib3 and others wait on.
         "gevent>=25.9.1",
+        # Seals the cookies of sessions and message boxes.
+        "cryptography>=42",
         "defusedxml>=0.7.1",
         "multipart>=1.2",
         "PyJWT>=2.9",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -32,7 +33,7 @@ class Cookies(Dictionary):
         was: of the request.
     """
 
-    __slots__ = ("_is_committed", "_lines", "_now", "_others", "_values", "_was")
+    __slots__ = ("_is_committed", "_lines", "_others", "_values", "_was")
 
     commit_order = 50
 
@@ -137,8 +138,7 @@ class Cookies(Dictionary):
     @property
     def default_path(self) -> str:
         """The mount point of the app, percent-encoded; ``"/"`` for the root."""
-        point = self._was.point or "/"
-        return point if point.isascii() and point.isalnum() else quote(point, safe=_SAFE, encoding=_encoding(point))
+        return _quoted(self._was.point) if self._was.point else "/"
 
     def _send(self, key: str, val: str, age: int | None, attributes: Attributes) -> None:
         if self._is_committed:
@@ -181,9 +181,10 @@ def _age(expires: Any) -> int | None:
         return 0
     if not isinstance(expires, (int, float)):
         raise ValueError(f"expires is a number of seconds, 'now', 'never' or None, not {expires!r}")
-    return max(0, min(ceil(expires), A_HUNDRED_YEARS))
+    return max(0, ceil(min(expires, A_HUNDRED_YEARS)))
 
 
-def _encoding(point: str) -> str:
-    """A point of a WSGI server is octets decoded as ISO 8859-1; one of ours may be text."""
-    return "latin-1" if all(ord(c) < 256 for c in point) else "utf-8"
+@lru_cache(64)
+def _quoted(point: str) -> str:
+    """Return a mount point, octets decoded as ISO 8859-1, as it stands in URLs."""
+    return quote(point, safe=_SAFE, encoding="latin-1")

@@ -11,7 +11,9 @@ SkitaiError
 │   ├── ContentTooLarge             413
 │   └── UnsupportedMediaType        415
 ├── MissingSlash                the path is routed with a slash at its end only
+├── CookieTooLarge              browsers would drop the cookie; sessions and messages live in cookies (a ValueError)
 └── SetupError                  an app is put together wrongly (a ConfigurationError)
+    └── MissingSecureKey            a session or message box is used without a key (an AssertionError)
 """
 
 from __future__ import annotations
@@ -111,3 +113,41 @@ class MissingSlash(SkitaiError):
 
 class SetupError(ConfigurationError):
     """An app is put together wrongly; the text says what to change."""
+
+
+class CookieTooLarge(SkitaiError, ValueError):
+    """A cookie is larger than browsers keep; they would drop it without a word.
+
+    Args:
+        name: of the cookie. size: of its whole Set-Cookie field in bytes. most: that there may be.
+    """
+
+    def __init__(self, name: str, size: int, most: int) -> None:
+        super().__init__(name, size, most)
+        self.name = name
+        self.size = size
+        self.most = most
+
+    def __str__(self) -> str:
+        return (
+            f"cookie {self.name!r} would have {self.size} bytes, and browsers drop one of more than {self.most}: "
+            "keep a key in it, and the data on the server"
+        )
+
+
+class MissingSecureKey(SetupError, AssertionError):
+    """A session or message box is used without a key to seal its cookie.
+
+    Args:
+        name: of the cookie.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return (
+            f"cookie {self.name!r} needs a key: set app.securekey to a long random string, the same in every process "
+            'that shares the cookie; python -c "import secrets; print(secrets.token_urlsafe(32))" makes one'
+        )

@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skitai.saddle import environ, shortcuts
+from skitai.saddle.cookies import Cookies
 from skitai.saddle.lazy import Effect, effect, lazy
+from skitai.saddle.mbox import open_mbox
 from skitai.saddle.request import Request
 from skitai.saddle.response import Response
+from skitai.saddle.sessions import open_session
 from skitai.saddle.streams import Body
 from skitai.was._context import Context
 from skitai.wire.fields import Fields
@@ -61,6 +64,9 @@ class Was(Context):
     response = effect(Response)
     g = lazy(lambda was: Global())
     env = lazy(environ.make_environ)
+    cookie = effect(Cookies)
+    session = effect(open_session)
+    mbox = effect(open_mbox)
 
     @property
     def subapp(self) -> Part:
