@@ -54,7 +54,6 @@ class Saddle(Part):
     packagename = "app"
 
     authorization = setting("digest")
-    authenticate = setting(False)
     user = account_half()
     password = account_half()
     access_control_allow_origin = setting[str | Iterable[str] | None](None)

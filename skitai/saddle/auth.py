@@ -1,5 +1,7 @@
 """Who may call the functions of an app: ``app.authenticate`` for all, ``@app.route(..., authenticate=True)`` for one.
 
+``part.authenticate`` does it for the functions of a part and of those in it.
+
 A guard asks for a login by Basic (RFC 7617) or Digest (RFC 7616), as ``app.authorization`` says, and lets nobody in
 when it cannot check one.
 """
@@ -46,8 +48,8 @@ def guard(app: Saddle, route: Route, method: str) -> Guard | None:
 
 
 def is_guarded(app: Saddle, route: Route) -> bool:
-    """Tell whether a route needs a login. ``authenticate=False`` does not exempt it from what the app says."""
-    return bool(app.authenticate or route.options.get("authenticate"))
+    """Tell whether a route needs a login. ``authenticate=False`` does not exempt it from what the app or a part says."""
+    return bool(app.authenticate or route.options.get("authenticate") or any(part.authenticate for part in route.chain))
 
 
 def complain(app: Saddle) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from skitai.saddle.errors import SetupError
 from skitai.saddle.hooks import Hook, Hooks
 from skitai.saddle.routes import Declaration, Function, Route
+from skitai.saddle.setting import setting
 from skitai.wire.mounts import normal_point
 
 AnyHook = TypeVar("AnyHook", bound=Hook)
@@ -47,6 +48,8 @@ class Part:
     """
 
     packagename = "part"
+    #: Whether all routes of it need a login.
+    authenticate = setting(False)
 
     def __init__(self, name: str | None = None) -> None:
         self.hooks = Hooks()
