@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import ssl
 import sys
@@ -142,6 +143,7 @@ class Launcher:
         """Load the apps and make the server; runs in the process that will serve."""
         current = logs.current()
         wasc.numthreads = self._settings.threads
+        wasc.config.update({each.name: getattr(self._options, each.name) for each in dataclasses.fields(self._options)})
         _cache.results.capacity = self._options.rcache_objmax
         site = Site()
         for mount in self._mounts:

@@ -14,6 +14,7 @@ from gevent.event import Event
 from skitai.hub.server import Server
 from skitai.hub.supervisor import EXIT_OK, IMPATIENCE
 from skitai.net.logs import Logs
+from skitai.was._context import wasc
 
 _READABLE: Final = 1
 
@@ -115,4 +116,5 @@ class Worker:
         for watcher in self._watchers:
             watcher.stop()
             watcher.close()
+        wasc.clean_up()
         self._logs.close()

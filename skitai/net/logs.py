@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import sys
 import time
 import weakref
@@ -211,6 +212,14 @@ class Logger:
     def __init__(self, file: LogFile) -> None:
         self.file = file
 
+    def __call__(self, message: object, category: str = "info") -> None:
+        """:meth:`log`, as the documents spell it: ``wasc.logger.get("app")("message", "info")``."""
+        self.log(message, category)
+
+    def trace(self, ident: str = "") -> None:
+        """:meth:`traceback` by its documented name."""
+        self.traceback(ident)
+
     def log(self, message: object, category: str = "info", tag: str = "") -> None:
         """Write one message.
 
@@ -259,6 +268,9 @@ def _frames(trace: TracebackType | None) -> str:
     return text
 
 
+_is_log_name = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
+
+
 class Logs:
     """The three logs of a server.
 
@@ -266,12 +278,21 @@ class Logs:
         server: starts, stops, workers.
         request: one line per response.
         app: what apps log, and their unhandled exceptions.
+
+    Args:
+        directory: where :meth:`make` makes further files; None sends them where ``app`` goes.
+        console: further files are written to standard output as well.
     """
 
-    def __init__(self, server: LogFile, request: LogFile, app: LogFile) -> None:
+    def __init__(
+        self, server: LogFile, request: LogFile, app: LogFile, directory: str | None = None, console: bool = False
+    ) -> None:
         self.server = Logger(server)
         self.request = request
         self.app = Logger(app)
+        self._directory = directory
+        self._console = console
+        self._made: dict[str, Logger] = {}
 
     @classmethod
     def to_console(cls) -> Logs:
@@ -296,11 +317,42 @@ class Logs:
         def file(name: str, rotation: Rotation, batched: bool = True) -> LogFile:
             return LogFile(os.path.join(path, name), rotation, echo=console, batched=batched)
 
-        return cls(file("server.log", "monthly", False), file("request.log", "daily"), file("app.log", "daily"))
+        server = file("server.log", "monthly", False)
+        return cls(server, file("request.log", "daily"), file("app.log", "daily"), path, console)
 
-    def files(self) -> tuple[LogFile, LogFile, LogFile]:
-        """The files of the server, request and app log."""
-        return self.server.file, self.request, self.app.file
+    def get(self, name: str) -> Logger:
+        """Return the log called ``server``, ``request``, ``app``, or as :meth:`make` was told.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        known = {"server": self.server, "request": Logger(self.request), "app": self.app, **self._made}
+        if name not in known:
+            raise KeyError(f"there is no log {name!r}: make it with make_logger({name!r}), or use {', '.join(known)}")
+        return known[name]
+
+    def make(self, name: str, rotation: Rotation = "daily") -> Logger:
+        """Make a further log, ``<name>.log`` beside the others; without a directory its lines go where ``app`` goes.
+
+        Raises:
+            TypeError: there is one of that name already.
+            ValueError: the name is more than letters, digits, ``_`` and ``-``, or the rotation is unknown.
+        """
+        if name in ("server", "request", "app", *self._made):
+            raise TypeError(f"there is a log {name!r} already: get it with get({name!r})")
+        if not _is_log_name(name):
+            raise ValueError(f"{name!r} is no name for a log: letters, digits, _ and - make a file name that is safe")
+        if rotation not in ("daily", "weekly", "monthly"):
+            raise ValueError(f"a log is rotated daily, weekly or monthly, not {rotation!r}")
+        file = self.app.file
+        if self._directory is not None:
+            file = LogFile(os.path.join(self._directory, f"{name}.log"), rotation, echo=self._console)
+        self._made[name] = Logger(file)
+        return self._made[name]
+
+    def files(self) -> tuple[LogFile, ...]:
+        """The files of the server, request and app log, and of those that were made."""
+        return self.server.file, self.request, self.app.file, *(each.file for each in self._made.values())
 
     def flush(self) -> None:
         """Write all that is pending, now."""

@@ -1,4 +1,4 @@
-"""A file that all processes of a server append to, renamed when its day or month ends."""
+"""A file that all processes of a server append to, renamed when its day, week or month ends."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import gevent.monkey
 
-Rotation = Literal["daily", "monthly"]
+Rotation = Literal["daily", "weekly", "monthly"]
+
+# What of the local time is the same within one period; %G and %V are the year and the week of ISO 8601.
+_UNITS: Final = {"daily": "%Y%m%d", "weekly": "%G%V", "monthly": "%Y%m"}
 
 _poll = gevent.monkey.get_original("select", "select")
 # How long a console that takes no more bytes may hold up its process, in seconds.
@@ -29,7 +32,7 @@ class RotatingFile:
 
     Args:
         path: the file; its directory is made when it is missing.
-        rotation: ``"daily"`` or ``"monthly"``, by local time.
+        rotation: ``"daily"``, ``"weekly"`` or ``"monthly"``, by local time.
         keep: how many renamed files stay; older ones are deleted.
         clock: seconds since the epoch; tests pass their own.
     """
@@ -39,7 +42,7 @@ class RotatingFile:
     ) -> None:
         self.path = Path(path)
         self.keep = keep
-        self._unit = "%Y%m%d" if rotation == "daily" else "%Y%m"
+        self._unit = _UNITS[rotation]
         self._clock = clock
         self._fd = -1
         self._period = ""

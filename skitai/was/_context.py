@@ -7,8 +7,10 @@ from typing import Any
 
 from greenlet import getcurrent
 
+from skitai.lib.attributes import AttributeDict
 from skitai.was import _missing, _modes, _rpc, _services, _settings
 from skitai.was._exchange import RequestView
+from skitai.was._loggers import Loggers
 from skitai.was._utilities import Utilities
 
 _variable: ContextVar[Context] = ContextVar("skitai.was")
@@ -118,7 +120,9 @@ class ProcessContext(Context):
     """``was`` outside any request, and what an app sets up the process with: ``wasc`` in its start-up function."""
 
     def register(self, name: str, obj: Any) -> None:
-        """Make ``obj`` an attribute of every ``was`` of this process.
+        """Make ``obj`` an attribute of every ``was`` of this process; its ``cleanup()``, if any, is called at the end.
+
+        What was registered under that name before is replaced: an app that is reloaded registers its things anew.
 
         Raises:
             ValueError: the name is no identifier, starts with an underscore, or is one of ``was`` itself.
@@ -126,6 +130,16 @@ class ProcessContext(Context):
         if not name.isidentifier() or name.startswith("_") or hasattr(ProcessContext, name) or name in _TAKEN:
             raise ValueError(f"{name!r} cannot be registered: it is no public identifier, or a name of was itself")
         _registered[name] = obj
+
+    def clean_up(self) -> None:
+        """Call ``cleanup()`` of everything registered that has it; the server does so when it ends."""
+        for name, obj in list(_registered.items()):
+            cleanup = getattr(obj, "cleanup", None)
+            if callable(cleanup):
+                try:
+                    cleanup()
+                except Exception:  # the others are to be cleaned up as well
+                    self.traceback(f"cleanup of {name}")
 
     def unregister(self, name: str) -> Any:
         """Take back what was registered, and return it.
@@ -147,6 +161,16 @@ class ProcessContext(Context):
         _settings.configure(**changes)
 
     @property
+    def logger(self) -> Loggers:
+        """The logs of the process: ``wasc.logger.get("app")``, ``wasc.logger.make_logger("login", "daily")``."""
+        return Loggers()
+
+    @property
+    def config(self) -> AttributeDict:
+        """What ``skitai.run()`` was told, by the names of its keywords; the server fills it."""
+        return _config
+
+    @property
     def numthreads(self) -> int:
         """Slots for app calls; 0 is the single-thread mode. The server sets it."""
         return _modes.current.threads
@@ -160,6 +184,8 @@ class ProcessContext(Context):
         """Whether this is the single-thread mode."""
         return _modes.current.is_single
 
+
+_config = AttributeDict()
 
 #: The context of the process.
 wasc = ProcessContext()
