@@ -48,7 +48,7 @@ def guard(app: Saddle, route: Route, method: str) -> Guard | None:
 
 
 def is_guarded(app: Saddle, route: Route) -> bool:
-    """Tell whether a route needs a login. ``authenticate=False`` does not exempt it from what the app or a part says."""
+    """Tell whether a route needs a login. ``authenticate=False`` does not lift what the app or a part says."""
     return bool(app.authenticate or route.options.get("authenticate") or any(part.authenticate for part in route.chain))
 
 
