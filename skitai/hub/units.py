@@ -50,13 +50,13 @@ class Unit:
         self._watch = Watch()
         self._directories: set[str] = set()
         self._files: set[str] = set()
-        # While the file cannot be executed: what may have to be mended for that, imported or not.
-        self._suspects: set[str] = set()
+        # While the file cannot be executed: files that the error names; else None.
+        self._suspects: set[str] | None = None
         self._next_look = 0.0
-        self.watch(PACKAGES, ())
+        self._add_directories(PACKAGES)
 
     def __repr__(self) -> str:
-        return f"<Unit {self.path} version {self.version}{' broken' if self._suspects else ''}>"
+        return f"<Unit {self.path} version {self.version}{'' if self._suspects is None else ' broken'}>"
 
     # Loading
 
@@ -86,7 +86,7 @@ class Unit:
             names: of directories beside it.
             modules: one that is a package counts with all below it.
         """
-        self._directories.update(str(self.path.parent / name) + os.sep for name in names)
+        self._add_directories(names)
         for module in modules:
             file = _file_of(module)
             if file is None:
@@ -94,6 +94,10 @@ class Unit:
             self._files.add(file)
             if hasattr(module, "__path__"):
                 self._directories.add(os.path.dirname(file) + os.sep)
+        self._watch.settle(self._watched_files())
+
+    def _add_directories(self, names: Iterable[str]) -> None:
+        self._directories.update(str(self.path.parent / name) + os.sep for name in names)
 
     @property
     def is_due(self) -> bool:
@@ -112,7 +116,7 @@ class Unit:
         if not self.is_due:
             return []
         try:
-            changed = self._watch.changed(self._watched_files(), is_new_a_change=bool(self._suspects))
+            changed = self._watch.changed(self._watched_files(), self._suspects is not None)
             if changed:
                 self._replace(changed)
             return changed
@@ -136,10 +140,10 @@ class Unit:
         try:
             module = self._execute()
         except BaseException as error:
-            self._suspects = {*_files_below(self._directories), *_files_of_error(error, self.path.parent)}
-            self._watch.note(self._suspects)
+            self._suspects = set(_files_of_error(error, self.path.parent))
+            self._watch.note(self._watched_files())
             raise
-        self._suspects = set()
+        self._suspects = None
         self.version += 1
         return module
 
@@ -160,7 +164,11 @@ class Unit:
 
     def _watched_files(self) -> set[str]:
         files = {_file_of(module) for module in self._modules().values()}
-        return {file for file in files if file is not None and file.endswith(".py")} | self._suspects | {str(self.path)}
+        found = {file for file in files if file is not None and file.endswith(".py")} | {str(self.path)}
+        if self._suspects is not None:
+            # What is to be mended may be a module that could not be imported, or one that is missing.
+            found.update(self._suspects, _files_below(self._directories))
+        return found
 
 
 @dataclass(frozen=True)

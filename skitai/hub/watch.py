@@ -33,6 +33,13 @@ class Watch:
             if stamp is not None:
                 self._stamps.setdefault(file, stamp)
 
+    def settle(self, files: Iterable[str]) -> None:
+        """The same for files that have been read already; what was written meanwhile counts at the next look."""
+        for file in files:
+            stamp = _stamp_of(file)
+            if stamp is not None and stamp[0] < self._since - _COARSE:
+                self._stamps.setdefault(file, stamp)
+
     def changed(self, files: Iterable[str], is_new_a_change: bool = False) -> list[str]:
         """Return which of the files changed since they were last asked for, and remember how they are now.
 
