@@ -10,6 +10,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -87,7 +88,7 @@ _PACKERS: tuple[tuple[type | tuple[type, ...], Callable[[Any], Any]], ...] = (
 
 _UNPACKERS: dict[str, Callable[[Any], Any]] = {
     "$tuple": tuple,
-    "$bytes": b64decode,
+    "$bytes": partial(b64decode, validate=True),
     "$datetime": datetime.fromisoformat,
     "$date": date.fromisoformat,
 }
