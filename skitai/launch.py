@@ -134,14 +134,15 @@ class Launcher:
                     life_line=life_line,
                 )
             )
-        return self._worker(sockets, 0).run(on_ready, life_line, _ALONE)
+        return self._worker(sockets, None).run(on_ready, life_line, _ALONE)
 
     def _work(self, sockets: list[socket], post: Post) -> int:
-        return self._worker(sockets, post.index).run(post.ready, post.life_line)
+        return self._worker(sockets, post).run(post.ready, post.life_line)
 
-    def _worker(self, sockets: list[socket], index: int) -> Worker:
+    def _worker(self, sockets: list[socket], post: Post | None) -> Worker:
         """Load the apps and make the server; runs in the process that will serve."""
         current = logs.current()
+        index = 0 if post is None else post.index
         wasc.numthreads = self._settings.threads
         wasc.config.update({each.name: getattr(self._options, each.name) for each in dataclasses.fields(self._options)})
         _cache.results.capacity = self._options.rcache_objmax
@@ -154,9 +155,8 @@ class Launcher:
         tls = self._tls()
         for sock in sockets:
             server.add_listener(sock, tls)
-        return Worker(
-            server, current, [f"{NAME} (worker {index}) started on {binding.display(sock)}" for sock in sockets]
-        )
+        messages = [f"{NAME} (worker {index}) started on {binding.display(sock)}" for sock in sockets]
+        return Worker(server, current, messages, post)
 
     def _tls(self) -> ssl.SSLContext | None:
         options = self._options

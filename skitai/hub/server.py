@@ -22,10 +22,12 @@ from skitai.hub.listener import Listener
 from skitai.hub.pages import HTML, error_page, error_response
 from skitai.hub.site import Dispatcher, Site
 from skitai.hub.slots import Slots
+from skitai.hub.status import describe, describe_site
 from skitai.net import pool
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.transport import PlainTransport, TlsTransport, Transport
 from skitai.settings import ServerSettings
+from skitai.was import _status
 from skitai.wire.response import CommonFields
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ class Server:
         self.requests = 0
         self._is_over = Event()
         self._stopped_last = Event()
+        self.began = 0.0
+        self._site = site
         self._dispatcher = Dispatcher(self, site)
         self._only = self._dispatcher.only
 
@@ -86,6 +90,9 @@ class Server:
         """Begin to accept clients; returns at once."""
         self.expire()
         sweep.watch(self)
+        self.began = time.monotonic()
+        _status.add("server", self._describe)
+        _status.add("apps", self._describe_site)
         for listener in self._listeners:
             listener.start()
 
@@ -119,8 +126,16 @@ class Server:
             connection.abort()
         sweep.forget(self)
         self._dispatcher.end()
+        _status.remove("server", self._describe)
+        _status.remove("apps", self._describe_site)
         self.logs.flush()
         self._is_over.set()
+
+    def _describe(self) -> dict[str, object]:
+        return describe(self)
+
+    def _describe_site(self) -> dict[str, object]:
+        return describe_site(self._site)
 
     def _close_idle(self, opened_before: float) -> None:
         for connection in list(self._connections):
@@ -166,6 +181,11 @@ class Server:
         connection.try_send(data)
         self.log_nameless(connection, 503, len(data))
         connection.close()
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """All of them."""
+        return self._listeners
 
     @property
     def connections(self) -> int:

@@ -66,16 +66,25 @@ class Post:
     Attributes:
         index: the worker's number, from 1.
         life_line: a file descriptor that becomes readable when the master is gone.
+        workers: how many there are.
+        master: process id of the master.
     """
 
     index: int
     life_line: int
+    workers: int
+    master: int
     _ready: int
 
     def ready(self) -> None:
         """Tell the master that this worker serves."""
         os.write(self._ready, b"\n")
         os.close(self._ready)
+
+    def ask_master(self, number: Signals) -> None:
+        """Send the master a signal, unless it is gone: its process id may be somebody else's then."""
+        if os.getppid() == self.master:
+            os.kill(self.master, number)
 
 
 @dataclass
@@ -210,6 +219,7 @@ class Supervisor:
 
     def _start(self, index: int) -> None:
         ready, is_ready = os.pipe()
+        post = Post(index, self._life_line[0], self._orders.workers, os.getpid(), is_ready)
         # Nothing buffered may be written twice, and no signal may come before the child has let go of our handlers.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -218,7 +228,7 @@ class Supervisor:
             pid = _fork()
             if pid == 0:
                 os.close(ready)
-                self._become_worker(Post(index, self._life_line[0], is_ready), former)
+                self._become_worker(post, former)
         except OSError:
             os.close(ready)
             raise
@@ -306,7 +316,9 @@ class Supervisor:
         else:
             backoff.reset()
         when = f"in {delay:g} s" if delay else "now"
-        self._log.log(f"{worker} {describe_end(code)}; a new one starts {when}", "error")
+        # By was.restart() it asked for that itself.
+        category = "info" if code == EXIT_RESTART else "error"
+        self._log.log(f"{worker} {describe_end(code)}; a new one starts {when}", category)
         self._due[worker.index] = time.monotonic() + delay
 
     # Signals

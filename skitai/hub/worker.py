@@ -12,8 +12,9 @@ from gevent import get_hub, spawn, wait
 from gevent.event import Event
 
 from skitai.hub.server import Server
-from skitai.hub.supervisor import EXIT_OK, IMPATIENCE
+from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, IMPATIENCE, Post
 from skitai.net.logs import Logs
+from skitai.was import _life
 from skitai.was._context import wasc
 
 _READABLE: Final = 1
@@ -47,12 +48,16 @@ class Worker:
         server: with its listeners.
         logs: to rotate and to write at the end.
         messages: for the server log, once it serves.
+        post: what it knows of its supervisor, ``None`` when there is none.
     """
 
-    def __init__(self, server: Server, logs: Logs, messages: Sequence[str]) -> None:
+    def __init__(self, server: Server, logs: Logs, messages: Sequence[str], post: Post | None = None) -> None:
         self._server = server
         self._logs = logs
         self._messages = messages
+        self._post = post
+        self._grace: float | None = None
+        self._loop = get_hub().loop
         self._is_told = Event()
         self._is_hurried = Event()
         self._code = EXIT_OK
@@ -80,10 +85,36 @@ class Worker:
         for message in self._messages:
             self._logs.server.log(message)
         self._logs.flush()
+        _life.use(self)
         on_ready()
         self._is_told.wait()
         self._finish()
         return self._code
+
+    # What an app may ask for
+
+    def restart(self, grace: float | None) -> None:
+        """Serve anew: ``was.restart()``. May be called in any thread; returns at once.
+
+        The only worker of a supervisor lets it start a new one first, so that clients are accepted throughout.
+
+        Args:
+            grace: seconds for requests in flight; ``None`` takes the setting.
+        """
+        self._ask(Signals.SIGHUP, EXIT_RESTART, grace)
+
+    def shutdown(self, grace: float | None) -> None:
+        """Serve no more: ``was.shutdown()``. As :meth:`restart`."""
+        self._ask(Signals.SIGTERM, EXIT_OK, grace)
+
+    def _ask(self, number: Signals, code: int, grace: float | None) -> None:
+        self._grace = grace
+        if self._post is not None and self._post.workers == 1:
+            self._post.ask_master(number)
+        else:
+            self._loop.run_callback_threadsafe(self._tell_once, code)
+
+    # Signals
 
     def _watch_signals(self, alone: Mapping[Signals, int]) -> None:
         for number, code in {Signals.SIGTERM: EXIT_OK, **alone}.items():
@@ -105,12 +136,17 @@ class Worker:
         elif now - self._told_at >= IMPATIENCE:
             self._hurry()
 
+    def _tell_once(self, code: int) -> None:
+        """Stop; unlike a signal, the same again means nothing more."""
+        if not self._is_told.is_set():
+            self._tell(code)
+
     def _hurry(self) -> None:
         self._is_told.set()
         self._is_hurried.set()
 
     def _finish(self) -> None:
-        stopping = spawn(self._server.stop)
+        stopping = spawn(self._server.stop, self._grace)
         waiting = spawn(self._is_hurried.wait)
         wait([stopping, waiting], count=1)
         for watcher in self._watchers:

@@ -1,12 +1,14 @@
-"""The utilities of ``was`` that need no server: JSON, XML-RPC and protobuf messages, logs."""
+"""The utilities of ``was``: JSON, XML-RPC and protobuf messages, logs, and the state and life of the server."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from skitai.net import logs
-from skitai.wire import xmlrpc
+from skitai.was import _life, _status
+from skitai.wire import status_page, xmlrpc
 
 
 class Utilities:
@@ -58,6 +60,37 @@ class Utilities:
         """Read ``obj`` into the protobuf ``message`` and return that."""
         message.ParseFromString(obj)
         return message
+
+    def status(self, flt: str | Iterable[str] | None = None, fancy: bool = True) -> Any:
+        """Return the state of the server as an HTML page, for those who may see it: it has no URL of its own.
+
+        Args:
+            flt: names of sections, to get only these.
+            fancy: False gives the same as a dict. In both, what has the name of a secret is masked.
+        """
+        sections = _status.collect(self, [flt] if isinstance(flt, str) else flt)
+        return status_page.render(sections) if fancy else sections
+
+    def restart(self, timeout: float = 0) -> None:
+        """Restart the server once the responses that are being made are sent, the current one included.
+
+        With one worker process that is the whole server, and clients are accepted throughout; with several it is this
+        worker only. Without a supervisor (``workers=0``) the process ends with exit code 3.
+
+        Args:
+            timeout: seconds that requests in flight may take; 0 is what the server grants on every stop.
+
+        Raises:
+            LaunchError: the server was not started by ``skitai.run()``.
+        """
+        _life.control().restart(timeout or None)
+
+    def shutdown(self, timeout: float = 0) -> None:
+        """Stop the server with exit code 0, otherwise as :meth:`restart`.
+
+        Of several worker processes this one ends, and the supervisor starts another in its place.
+        """
+        _life.control().shutdown(timeout or None)
 
     def log(self, msg: object, category: str = "info") -> None:
         """Write a line to the app log, marked with the transaction when there is one."""
