@@ -141,7 +141,7 @@ class Cookies(Dictionary):
         return _quoted(self._was.point) if self._was.point else "/"
 
     def _send(self, key: str, val: str, age: int | None, attributes: Attributes) -> None:
-        if self._is_committed:
+        if self._is_committed or is_started(self._was):
             raise RuntimeError(f"cookie {key!r} comes too late: the header section of the response has been made")
         # A cookie that is removed gets a date long past: a browser's clock may be slow.
         expires = None if age is None else time.time() + age if age else 0
@@ -169,6 +169,11 @@ class Cookies(Dictionary):
 
     def __repr__(self) -> str:
         return f"<Cookies {self.keys()}>"
+
+
+def is_started(was: Was) -> bool:
+    """Tell whether the response has begun, so that it can set no cookie any more; other WSGI servers do not say."""
+    return bool(getattr(was.exchange, "is_started", False))
 
 
 def _age(expires: Any) -> int | None:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from skitai.net import logs
 from skitai.saddle import tagged_json
+from skitai.saddle.cookies import is_started
 from skitai.saddle.errors import MissingSecureKey, SetupError
 from skitai.saddle.sealing import NotSealed, keys_of, seal, unseal
 
@@ -234,7 +235,7 @@ class SealedCookie(ABC):
 
     def _check_in_time(self) -> None:
         """RuntimeError when a change would be lost."""
-        if self._is_committed:
+        if self._is_committed or is_started(self._was):
             text = f"was.{self.attribute} is changed too late: the header section of the response has been made"
             raise RuntimeError(text)
 
