@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from skitai.errors import ClientDisconnected
-from skitai.saddle import auth, compression, life, replies, services, wsgi
+from skitai.saddle import auth, compression, life, openapi, replies, services, wsgi
 from skitai.saddle.config import default_config
 from skitai.saddle.endpoint import Endpoint
 from skitai.saddle.guards import guards_of
@@ -229,7 +229,9 @@ class Saddle(Part):
             self.has_begun = False
             life.end(self)
 
-    # Tests
+    # Description and tests
+
+    enable_openapi = openapi.enable
 
     def test_client(self, point: str = "") -> Client:
         """Return a client that talks to the app without sockets and keeps cookies.

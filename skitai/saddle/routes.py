@@ -24,6 +24,7 @@ OPTIONS = {
     "authenticate",
     "access_control_allow_origin",
     "access_control_max_age",
+    "openapi",
 }
 
 
