@@ -171,8 +171,9 @@ def test_secure_under_tls(ask) -> None:
     assert ask(show, is_tls=True)[0] == {"n": 1}
 
 
-@pytest.mark.row("SAD-SESS-03")
+@pytest.mark.row("SAD-SESS-03", "SAD-APP-06")
 def test_the_timeout(ask, clock) -> None:
+    assert (Saddle("plain").securekey, ask.app.session_timeout) == (None, None)
     _, (line,) = ask(put("n", 1))
     assert kept(line)["Max-Age"] == "1200"
     ask.app.session_timeout = 60
@@ -332,7 +333,7 @@ def living_longer(raw):
 
 
 @pytest.mark.row("SAD-SESS-09")
-@pytest.mark.parametrize("tamper", [changed, living_longer, lambda raw: raw[:30], lambda raw: raw[:-1], lambda raw: b""])
+@pytest.mark.parametrize("tamper", [changed, living_longer, lambda raw: raw[:30], lambda raw: raw[:-1], lambda _: b""])
 def test_a_tampered_one_is_empty(ask_by, written, tamper) -> None:
     ask_by(put("n", 1))
     text = ask_by.client.cookies.get("SESS_")
