@@ -37,6 +37,8 @@ TEST = [
     "httptools>=0.6.4",
     "hypothesis>=6.100",
     "mypy>=1.11",
+    # Judges the documents of app.enable_openapi(); skitai itself does not need it.
+    "openapi-spec-validator>=0.7",
     "pytest>=8.2",
     "requests>=2.32",
     "ruff>=0.6",

@@ -19,7 +19,6 @@ from skitai.saddle.schemas import Schema, schema_of, schema_of_kind, with_defaul
 if TYPE_CHECKING:
     from skitai.saddle.app import Saddle
     from skitai.saddle.routes import Route
-    from skitai.saddle.service import Was
 
 VERSION = "3.1.0"
 
@@ -58,7 +57,7 @@ def enable(
         info["description"] = description
     texts: dict[str, str] = {}
 
-    def openapi(was: Was) -> Any:
+    def openapi(was: Any) -> Any:
         text = texts.get(was.point)
         if text is None:
             text = texts[was.point] = json.dumps(describe(was.app, info, was.point), indent=1)
