@@ -133,7 +133,7 @@ class Cookies(Dictionary):
         text = path + (domain or "")
         if ";" in text or not text.isprintable() or not text.isascii():
             raise BadRequest("a cookie cannot have such a path or domain")
-        return Attributes(path, domain, secure, http_only, same_site)
+        return _attributes(path, domain, secure, http_only, same_site)
 
     @property
     def default_path(self) -> str:
@@ -169,6 +169,10 @@ class Cookies(Dictionary):
 
     def __repr__(self) -> str:
         return f"<Cookies {self.keys()}>"
+
+
+#: An app has few of them.
+_attributes = lru_cache(64)(Attributes)
 
 
 def is_started(was: Was) -> bool:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: Seconds by which the clocks of the hosts that share a cookie may differ.
 _CLOCK_SKEW = 60
 
+#: Cookies of one name that are tried: one for each path and domain, but a request may have thousands.
+_MOST_TRIED = 8
+
 #: Names whose keys an app remembers, for ``exists()``: more than any has, unless names come from requests.
 _MOST_NAMES = 256
 
@@ -185,16 +188,18 @@ class SealedCookie(ABC):
         if not place.keys:
             raise MissingSecureKey(name)
         now = time.time()
-        for text in self._was.cookie.get_all(name):
+        reason: object = None
+        for text in self._was.cookie.get_all(name)[:_MOST_TRIED]:
             try:
                 document, end = unseal(text, name, now, place.timeout + _CLOCK_SKEW, place.keys)
                 address, content = tagged_json.loads(document)
                 if not isinstance(content, self.content_type):
                     raise ValueError("it has another content than such a cookie")
-            except (NotSealed, ValueError, TypeError) as error:
-                logs.current().app.log(f"cookie {name} is ignored: {error}", "warn", self._was.log_tag)
-            else:
                 return document, end, address, content
+            except (NotSealed, ValueError, TypeError) as error:
+                reason = error
+        if reason is not None:
+            logs.current().app.log(f"cookie {name} is ignored: {reason}", "warn", self._was.log_tag)
         return None
 
     # Writing

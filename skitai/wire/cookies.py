@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import cached_property, lru_cache
 from urllib.parse import quote_plus, unquote_to_bytes
 
 #: Octets of a whole Set-Cookie field, attributes included, that every browser takes (RFC 6265 section 6.1).
@@ -53,7 +54,7 @@ class Attributes:
         if self.same_site == "None" and not self.is_secure:
             raise ValueError("browsers drop a cookie with SameSite=None that is not secure: pass secure=True")
 
-    @property
+    @cached_property
     def suffix(self) -> str:
         """The attributes as they stand in the field."""
         return (
@@ -98,10 +99,16 @@ def set_cookie(name: str, value: str, attributes: Attributes, expires: float | N
     """
     lifetime = ""
     if expires is not None:
-        lifetime = f"; Expires={formatdate(expires, usegmt=True)}"
+        lifetime = f"; Expires={_date(int(expires))}"
         if age <= _MOST_AGE:
             lifetime += f"; Max-Age={age}"
     return f"{quote_plus(name)}={quote_plus(value)}{lifetime}{attributes.suffix}"
+
+
+@lru_cache(16)
+def _date(seconds: int) -> str:
+    """Return a date as HTTP writes it; all cookies of one second and lifetime have the same."""
+    return formatdate(seconds, usegmt=True)
 
 
 def _unquote(text: str) -> str:

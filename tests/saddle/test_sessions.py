@@ -387,6 +387,12 @@ def test_of_several_the_one_that_opens_counts(ask) -> None:
     assert ask(show, headers={"Cookie": f"SESS_=planted; SESS_={good}"})[0] == {"n": 1}
 
 
+def test_a_flood_of_them_is_one_line_of_the_log(ask, written) -> None:
+    field = "; ".join(f"SESS_=planted{number}" for number in range(500))
+    assert ask(show, headers={"Cookie": field})[0] == {}
+    assert written.app.count("ignored") == 1
+
+
 # Errors
 
 
