@@ -374,6 +374,8 @@ def run(**settings: _Any) -> _NoReturn:
     _take_clusters(settings)
     options = _store.options.with_keywords(settings)
     _store.has_started = True
+    if _store.instead is not None:
+        _store.instead(options)
     from skitai import cli, launch
 
     _sys.exit(launch.execute(options, cli.parse(_sys.argv[1:]), getswd()))

@@ -19,10 +19,13 @@ from skitai.errors import ConfigurationError
 USAGE = """\
 usage: python -m skitai script.py [arguments]
        python -m skitai -m module [arguments]
+       python -m skitai routes script.py [arguments]
 
 Runs a script that calls skitai.run(), or any other program, in a cooperative process.
 Arguments that skitai.run() reads: start, stop, restart (or -d, -s, -r), -f (restart after a crash),
--v (log to the console as well as to files). Environment: SKITAI_NO_PATCH=1 serves without patching.
+-v (log to the console as well as to files).
+"routes" lists what the script serves, and serves nothing. "skitai" is short for "python -m skitai".
+Environment: SKITAI_NO_PATCH=1 serves without patching.
 """
 
 
@@ -58,11 +61,21 @@ def _program(arguments: Sequence[str]) -> Callable[[], object]:
     first, *rest = arguments
     if first in ("-m", "-c") and not rest:
         raise ConfigurationError(f"{first} needs a value: see python -m skitai --help")
+    if first == "routes":
+        return _listing(rest)
     if first == "-m":
         return lambda: _run_module(rest[0], rest)
     if first == "-c":
         return lambda: _run_text(rest[0], ["-c", *rest[1:]])
     return lambda: _run_script(first, list(arguments))
+
+
+def _listing(arguments: list[str]) -> Callable[[], object]:
+    if not arguments:
+        raise ConfigurationError("routes needs a script: skitai routes app.py")
+    from skitai.route_listing import write_listing
+
+    return lambda: write_listing(lambda: _run_script(arguments[0], arguments), arguments[0])
 
 
 def _run_script(path: str, argv: list[str]) -> None:
@@ -79,7 +92,8 @@ def _run_script(path: str, argv: list[str]) -> None:
     _enter(argv)
     _replace_path(os.path.dirname(os.path.realpath(path)))
     loader = importlib.machinery.SourceFileLoader("__main__", os.path.abspath(path))
-    _execute(compile(source, os.path.abspath(path), "exec"), os.path.abspath(path), loader)
+    # The script has its own opinion on postponed annotations, not that of this file.
+    _execute(compile(source, os.path.abspath(path), "exec", dont_inherit=True), os.path.abspath(path), loader)
 
 
 def _run_module(name: str, argv: list[str]) -> None:
@@ -96,7 +110,7 @@ def _run_module(name: str, argv: list[str]) -> None:
 def _run_text(text: str, argv: list[str]) -> None:
     _enter(argv)
     _replace_path("")
-    _execute(compile(text, "<string>", "exec"), None, None)
+    _execute(compile(text, "<string>", "exec", dont_inherit=True), None, None)
 
 
 def _enter(argv: list[str]) -> None:

@@ -6,9 +6,9 @@ import dataclasses
 import difflib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from skitai.errors import ConfigurationError
 from skitai.settings import Limits, ServerSettings
@@ -112,11 +112,13 @@ class Store:
     Attributes:
         options: set by module-level calls.
         has_started: whether ``run()`` was called; after that nothing here changes any more.
+        instead: what ``run()`` calls in place of serving, for commands that only look at a script.
     """
 
     def __init__(self) -> None:
         self.options = Options()
         self.has_started = False
+        self.instead: Callable[[Options], NoReturn] | None = None
         self._directory = ""
         self.set_script(sys.argv[0] if sys.argv else "")
 

@@ -145,3 +145,9 @@ def test_a_program_that_the_script_starts_is_started_anew(tmp_path) -> None:
     result = run(str(tmp_path / "outer.py"), cwd=tmp_path)
     assert "'no.such.host.invalid' has no address" in result.stdout
     assert "'no.such.host.invalid' has no address" in result.stderr
+
+
+def test_a_script_decides_itself_on_postponed_annotations(tmp_path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("def f(x: int): pass\nassert f.__annotations__ == {'x': int}, f.__annotations__\n")
+    assert subprocess.run([sys.executable, "-m", "skitai", str(script)], timeout=60).returncode == 0
