@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 READ, WRITE = 1, 2
 
+#: Bytes that one response may send before the others have their turn: a client that takes them as fast as they come
+#: never makes its greenlet wait, and a single send of all that an app returned may take seconds.
+MOST_AT_ONCE = 512 * 1024
+
 #: Seconds and bytes that a closing connection still reads, so that a client can take the last answer: closing a socket
 #: with unread bytes makes the kernel send a reset, which can overtake that answer (RFC 9112 section 9.6).
 LINGER_TIME = 2.0
@@ -140,7 +144,7 @@ class Connection:
         if self.is_closed:
             raise ClientDisconnected("the client closed the connection")
         try:
-            sent = self.transport.send(data)
+            sent = self.transport.send(data if len(data) <= MOST_AT_ONCE else memoryview(data)[:MOST_AT_ONCE])
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -148,13 +152,21 @@ class Connection:
         if sent < len(data) or self.transport.pending:
             self._send_rest(memoryview(data)[sent:])
 
+    def give_way(self) -> None:
+        """Let all others have a turn, while the client takes bytes.
+
+        Raises:
+            ClientDisconnected: as :meth:`send`.
+        """
+        self._wait_writable()
+
     def _send_rest(self, view: memoryview) -> None:
         transport = self.transport
         while view or transport.pending:
             self._wait_writable()
             try:
                 if view:
-                    view = view[transport.send(view) :]
+                    view = view[transport.send(view[:MOST_AT_ONCE]) :]
                 else:
                     transport.flush()
             except BlockingIOError:
@@ -173,7 +185,7 @@ class Connection:
         """
         while count:
             try:
-                sent = self.transport.send_file(file, offset, min(count, 1 << 20))
+                sent = self.transport.send_file(file, offset, min(count, MOST_AT_ONCE))
             except BlockingIOError:
                 self._wait_writable()
                 continue
@@ -185,6 +197,8 @@ class Connection:
                 self._lost(EOFError("the file became shorter while it was sent"))
             offset += sent
             count -= sent
+            if count:
+                self.give_way()
         return True
 
     def try_send(self, data: bytes) -> bool:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from skitai.errors import LocalProtocolError, RemoteProtocolError
+from skitai.hub.connection import MOST_AT_ONCE
 from skitai.wire.fields import Fields
 from skitai.wire.http1 import LAST_CHUNK, RequestHead, chunk
 from skitai.wire.response import BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead
@@ -187,6 +188,7 @@ class Exchange:
         elif self._left is not None:
             data = data[: self._left]
             self._left -= len(data)
+        before = self.bytes_out
         self.bytes_out += len(data)
         if response.framing == CHUNKED:
             data = chunk(data)
@@ -194,6 +196,8 @@ class Exchange:
             self.connection.send(head + data if len(data) <= MOST_JOINED or not head else head)
             if head and len(data) > MOST_JOINED:
                 self.connection.send(data)
+        if before // MOST_AT_ONCE != self.bytes_out // MOST_AT_ONCE:
+            self.connection.give_way()
 
     def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
         """Send ``count`` bytes of a regular file from ``offset`` as a part of the body, by sendfile(2) if possible."""

@@ -6,6 +6,7 @@ import gc
 import itertools
 import resource
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from gevent.event import Event
 from greenlet import greenlet
 
+from skitai.hub.connection import MOST_AT_ONCE
 from skitai.hub.site import Site
+from skitai.net.transport import PlainTransport
 
 BIG = 20_000_000
 WHOLE = b"x" * BIG
@@ -164,6 +167,40 @@ def test_readers_of_files_that_never_read_or_stop(serve, files, until, open_file
     nothing_is_left(server, until)
     until(lambda: open_files() <= before + 5, "files and sockets are closed; the five clients that wait are ours")
     assert "[expt" not in server.messages_text()
+
+
+@pytest.mark.parametrize("target", ["/big", "/whole", "/files/file"])
+def test_a_client_that_takes_bytes_as_fast_as_they_come(serve, files, monkeypatch, target):
+    """Its response never has to wait for it, and yet others have their turn."""
+    bytes_of_turn: Counter[int] = Counter()
+    turn = 0
+
+    class Greedy(PlainTransport):
+        def __init__(self, sock: Any) -> None:
+            super().__init__(sock)
+            self.send = self.take
+
+        def take(self, data: Any) -> int:
+            bytes_of_turn[turn] += len(data)
+            return len(data)
+
+        def send_file(self, file: int, offset: int, count: int) -> int:
+            bytes_of_turn[turn] += count
+            return count
+
+    def count_turns() -> None:
+        nonlocal turn
+        while bytes_of_turn.total() < BIG:
+            turn += 1
+            gevent.sleep(0)
+
+    monkeypatch.setattr("skitai.hub.server.PlainTransport", Greedy)
+    client = serve(site=files).connect().send(f"GET {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+    counting = gevent.spawn(count_turns)
+    client.read_rest()
+    counting.join(10)
+    assert bytes_of_turn.total() >= BIG
+    assert max(bytes_of_turn.values()) <= 2 * MOST_AT_ONCE
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
