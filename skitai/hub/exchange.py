@@ -138,7 +138,7 @@ class Exchange:
             ClientDisconnected: the client is gone.
         """
         size = len(body)
-        response = self._begin(status, reason, fields, size if size or self.method != "HEAD" else None)
+        response = self._begin(status, reason, fields, size if size or self.method != "HEAD" else None, True)
         if response.framing == NO_BODY:
             self.connection.send(response.data)
         elif response.length == size <= MOST_JOINED:
@@ -166,7 +166,7 @@ class Exchange:
         Returns:
             True when that was the whole of it, as its Content-Length says; the response has ended then.
         """
-        self._response = response = self._begin(status, reason, fields, length)
+        self._response = response = self._begin(status, reason, fields, length, length == len(data))
         if response.framing == BY_LENGTH and response.length == len(data) <= MOST_JOINED:
             self._left = 0
             self.bytes_out = len(data)
@@ -240,12 +240,17 @@ class Exchange:
                 self._log()
         self.connection.abort(is_abrupt=is_abrupt)
 
-    def _begin(self, status: int, reason: str | None, fields: Fields, length: int | None) -> ResponseHead:
+    def _begin(
+        self, status: int, reason: str | None, fields: Fields, length: int | None, is_whole: bool = False
+    ) -> ResponseHead:
         if self.is_started:
             raise LocalProtocolError("the response has begun already")
         server = self.connection.server
         head = self.head
         keep_alive = head.keep_alive and not server.is_stopping
+        if is_whole and self.session.has_large_rest(self):
+            # The connection closes after this response, and the client must know before it sends its next request.
+            keep_alive = False
         if self.refusal is not None:
             # The body broke the rules while the app read it, so what the app makes of it does not count.
             status, reason, keep_alive = self.refusal.status, None, False

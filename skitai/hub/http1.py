@@ -320,13 +320,20 @@ class Http1Session:
             self._state = _HEAD
             connection.deadline = sweep.now + self._keep_alive
 
-    def _drop_rest_of_body(self, exchange: Exchange) -> None:
-        """An app answered without reading the whole body: a small rest is dropped, a large one ends the connection."""
+    def has_large_rest(self, exchange: Exchange) -> bool:
+        """Whether more of the body is still to come than would be dropped: the connection closes if nobody reads it."""
+        if self._stream is None:
+            return False
         length = exchange.head.length
-        self._stream = None
         # A client that still waits for 100 may send the body or not, so where the next request begins is not known.
         is_uninvited = "HTTP_EXPECT" in exchange.head.environ and not exchange.bytes_in
-        if is_uninvited or (length is not None and length - exchange.bytes_in > MOST_DROPPED):
+        return is_uninvited or (length is not None and length - exchange.bytes_in > MOST_DROPPED)
+
+    def _drop_rest_of_body(self, exchange: Exchange) -> None:
+        """An app answered without reading the whole body: a small rest is dropped, a large one ends the connection."""
+        is_too_much = self.has_large_rest(exchange)
+        self._stream = None
+        if is_too_much:
             self._connection.close()
             return
         self._state = _DROPPING
