@@ -31,6 +31,7 @@ import gevent.monkey
 from skitai.errors import ConfigurationError
 from skitai.hub import signals
 from skitai.hub.backoff import Backoff
+from skitai.net import once
 from skitai.net.logs import Logger, current
 
 # Why a server ended, for service managers and for -f.
@@ -170,6 +171,7 @@ class Supervisor:
     def run(self) -> int:
         """Serve until a signal says stop; return the exit code."""
         self._life_line = os.pipe()
+        once.prepare()  # memory that all workers share must be there before the first of them
         with self._signals:
             while self._stop_began is None or self._workers:
                 self._turn()

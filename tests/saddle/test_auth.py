@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from base64 import b64encode
@@ -11,6 +12,7 @@ import pytest
 import requests
 from requests.auth import HTTPDigestAuth
 
+from skitai.net.once import Once
 from skitai.saddle import Saddle, Saddlery, auth
 from skitai.saddle.errors import SetupError
 from skitai.saddle.nonces import LIFETIME, Nonces
@@ -73,10 +75,15 @@ def test_digest_for_the_whole_app(guarded, visit, algorithm) -> None:
     assert log_in(client, path="/hello/a?name=b", method="POST").status == 200
 
 
-@pytest.mark.row("SAD-AUTH-01")
-def test_digest_is_the_default(app) -> None:
+@pytest.mark.row("SAD-AUTH-01", "SAD-AUTH-06", "SAD-APP-07")
+def test_defaults(app) -> None:
     assert app.authorization == "digest"
     assert app.authenticate is False
+    assert (app.realm, app.users) == (None, {})
+    app.users["a"] = "b"
+    app.authenticate = True
+    another = Saddle(__name__)
+    assert (another.users, another.authenticate) == ({}, False)
 
 
 @pytest.mark.row("SAD-AUTH-01", "SAD-AUTH-06", "SAD-AUTH-10")
@@ -92,7 +99,7 @@ def test_basic(guarded, visit) -> None:
     assert log_in(client, algorithm=None).status == 200
 
 
-@pytest.mark.row("SAD-AUTH-07")
+@pytest.mark.row("SAD-AUTH-07", "SAD-AUTH-10", "SAD-ROUTE-04", "SAD-REQ-19")
 def test_one_route(app, visit) -> None:
     app.authenticate = False  # as it is by default
     app.realm, app.users = REALM, {"app": PASSWORD}
@@ -283,7 +290,7 @@ def test_a_nonce_is_good_for_several_requests(guarded, visit) -> None:
 @pytest.mark.row("SAD-AUTH-09")
 def test_an_old_nonce_is_stale(guarded, visit, monkeypatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(auth, "_nonces", Nonces(lambda: now[0]))
+    monkeypatch.setattr(auth, "_nonces", Nonces(lambda: now[0], Once()))
     client = visit(guarded)
     known = Authorization.choose(challenges(client.get("/hello/Hans")))
     assert send(client, known.value("app", PASSWORD, "GET", "/hello/Hans")).status == 200
@@ -492,3 +499,36 @@ def test_requests(guarded, run) -> None:
             assert [len(each.history) for each in answers] == [1, 0, 0, 0, 0]  # one challenge is enough
     wrong = requests.get(f"http://127.0.0.1:{port}/hello/a", auth=HTTPDigestAuth("app", "x"), timeout=30)
     assert wrong.status_code == 401
+
+
+SCRIPT = """
+import skitai
+from skitai.saddle import Saddle
+
+app = Saddle(__name__)
+app.realm, app.users = "R", {"app": "secret"}
+
+@app.route("/upload", authenticate=True, methods=["POST"])
+def upload(was, file):
+    return f"{was.request.user.name} {file.name} {file.size} {file.path}"
+
+if __name__ == "__main__":
+    skitai.mount("/", app)
+    skitai.run(port=0, workers=2)
+"""
+
+
+def test_uploads_with_a_login_to_several_workers(workplace) -> None:
+    script = workplace.serve(SCRIPT)
+    url = f"http://127.0.0.1:{script.port}/upload"
+    for _ in range(6):
+        # The first answer closes, because nobody reads the body; the second request may come to the other worker.
+        with requests.Session() as session:
+            session.auth = HTTPDigestAuth("app", "secret")
+            answer = session.post(url, files={"file": ("x.bin", b"x" * 300_000)}, timeout=30)
+            assert answer.status_code == 200, script.text
+            user, name, size, path = answer.text.split()
+            assert (user, name, size) == ("app", "x.bin", "300000")
+            assert not os.path.exists(path)
+    assert requests.post(url, files={"file": b"x"}, timeout=30).status_code == 401
+    assert script.stop() == 0
