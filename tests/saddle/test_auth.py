@@ -508,6 +508,10 @@ from skitai.saddle import Saddle
 app = Saddle(__name__)
 app.realm, app.users = "R", {"app": "secret"}
 
+@app.route("/", authenticate=True)
+def index(was):
+    return "in"
+
 @app.route("/upload", authenticate=True, methods=["POST"])
 def upload(was, file):
     return f"{was.request.user.name} {file.name} {file.size} {file.path}"
@@ -531,4 +535,18 @@ def test_uploads_with_a_login_to_several_workers(workplace) -> None:
             assert (user, name, size) == ("app", "x.bin", "300000")
             assert not os.path.exists(path)
     assert requests.post(url, files={"file": b"x"}, timeout=30).status_code == 401
+    assert script.stop() == 0
+
+
+@pytest.mark.row("SAD-AUTH-09")
+def test_a_login_is_good_for_one_of_several_workers(workplace) -> None:
+    script = workplace.serve(SCRIPT)
+    url = f"http://127.0.0.1:{script.port}/"
+    asked = requests.get(url, timeout=30)
+    known = Authorization.choose(parse_challenges([asked.headers["WWW-Authenticate"]]))
+    values = [known.value("app", "secret", "GET", "/") for _ in range(3)]
+    for value in values:
+        # Each on a connection of its own, which any worker may take.
+        statuses = [requests.get(url, headers={"Authorization": value}, timeout=30).status_code for _ in range(8)]
+        assert statuses == [200] + [401] * 7
     assert script.stop() == 0
