@@ -70,9 +70,9 @@ class Sweep:
             return
         before = self._ticked
         self._ticked = now = self.read()
-        if now - before > LATE:
-            return  # the loop looks at the sockets first; the next tick comes soon enough
-        for thing in [each for each in self._watched if each.deadline <= now]:
+        # After a late tick only what was due at the one before: since then the loop has looked at the sockets.
+        due = before if now - before > LATE else now
+        for thing in [each for each in self._watched if each.deadline <= due]:
             try:
                 thing.expire()
             except Exception as error:  # one thing's fault must not stop the clock of all others
