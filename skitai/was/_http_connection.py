@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from skitai.errors import ConnectionFailed, PeerClosed, ReadTimeout, WriteTimeout
+from skitai.errors import ConnectionFailed, PeerClosed, ReadTimeout, RemoteProtocolError, WriteTimeout
 from skitai.net import pool as workers
 from skitai.net.channel import Channel
 from skitai.net.stream import Stream
@@ -146,6 +146,12 @@ class HttpConnection:
         try:
             reader.feed_eof()
             is_complete = self._read(reader)
+        except RemoteProtocolError as cause:
+            # Its bytes were valid as far as they came: the reader only says where they stop.
+            cut = PeerClosed(f"the server closed the connection before its answer was complete: {cause}")
+            cut.__cause__ = cause
+            self._fail(cut)
+            return
         except Exception as failure:
             self._fail(failure)
             return
