@@ -18,6 +18,7 @@ from skitai.errors import ClientDisconnected
 from skitai.saddle.cookie_jar import CookieJar
 from skitai.saddle.fake_exchange import FakeExchange
 from skitai.saddle.headers import Headers
+from skitai.was._context import preserved
 from skitai.wire import formdata
 from skitai.wire.fields import Fields
 from skitai.wire.response import reason_phrase
@@ -151,7 +152,8 @@ class Client:
         cookies = self.cookies.header(urlsplit(path).path, is_tls)
         kept = [("Cookie", cookies)] if cookies and not any(name.lower() == "cookie" for name, _ in fields) else []
         exchange = FakeExchange(method, path, [*host, *kept, *fields], body, is_tls, patience)
-        serve(self.app, exchange, self.point)
+        with preserved():
+            serve(self.app, exchange, self.point)
         for name, value in exchange.response_fields:
             if name.lower() == "set-cookie":
                 self.cookies.take(value, exchange.raw_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -210,3 +212,19 @@ def activate(context: Context) -> None:
     tree: dict[str, Any] | None = getattr(getcurrent(), "spawn_tree_locals", None)
     if tree is not None:
         tree[_TREE_KEY] = context
+
+
+@contextmanager
+def preserved() -> Iterator[None]:
+    """What is activated inside is forgotten at the end: for callers that live longer than the request they make."""
+    tree: dict[str, Any] | None = getattr(getcurrent(), "spawn_tree_locals", None)
+    former = None if tree is None else tree.get(_TREE_KEY)
+    token = _variable.set(current())
+    try:
+        yield
+    finally:
+        _variable.reset(token)
+        if tree is not None and former is None:
+            tree.pop(_TREE_KEY, None)
+        elif tree is not None:
+            tree[_TREE_KEY] = former
