@@ -51,7 +51,7 @@ class SameHost:
     def __call__(self, was: Was) -> None:
         origin = was.exchange.header("origin")
         if origin is not None and not _is_same_host(origin, was):
-            raise _forbidden(origin)
+            raise _forbidden(origin, was)
 
 
 class Policy:
@@ -91,7 +91,7 @@ class Policy:
             if origin.lower() in self.origins:
                 was.add_extra_field("Access-Control-Allow-Origin", origin)
             elif not _is_same_host(origin, was):
-                raise _forbidden(origin)
+                raise _forbidden(origin, was)
         if origin is not None and self.has_login and self.origins:
             was.add_extra_field("Access-Control-Allow-Credentials", "true")
 
@@ -178,5 +178,6 @@ def _with_port(authority: str, port: str) -> str:
     return authority if has_port else f"{authority}:{port}"
 
 
-def _forbidden(origin: str) -> HttpError:
-    return HttpError(403, f"pages of {origin!r} may not ask here")
+def _forbidden(origin: str, was: Was) -> HttpError:
+    # The host is named for those whose proxy does not pass it on, and who wonder why their own pages are refused.
+    return HttpError(403, f"pages of {origin!r} may not ask here, at {was.exchange.header('host', '')!r}")
