@@ -67,8 +67,10 @@ def _to_text(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-def _reader(read: Callable[[str], Any], what: str) -> Convert:
+def _reader(read: Callable[[str], Any], what: str, kind: type | None = None) -> Convert:
     def convert(value: Any) -> Any:
+        if kind is not None and isinstance(value, kind):  # XML-RPC has times that are not text
+            return value
         try:
             return read(value)
         except (TypeError, ValueError, AttributeError):
@@ -85,7 +87,7 @@ _SINGLE: dict[Any, Convert] = {
     Decimal: _to_decimal,
     UUID: _reader(UUID, "a UUID"),
     date: _reader(date.fromisoformat, "a date like 2026-01-31"),
-    datetime: _reader(datetime.fromisoformat, "a time like 2026-01-31T12:00:00"),
+    datetime: _reader(datetime.fromisoformat, "a time like 2026-01-31T12:00:00", datetime),
     time: _reader(time.fromisoformat, "a time of day like 12:00:00"),
 }
 _MANY = {list: list, tuple: tuple, set: set, frozenset: frozenset}

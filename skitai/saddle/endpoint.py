@@ -131,12 +131,19 @@ class ByContentType:
         Raises:
             UnsupportedMediaType: there is none.
         """
-        content_type = was.request.get_content_type()
+        was.endpoint = endpoint = self.choose(was.request.get_content_type())
+        return endpoint.run(was)
+
+    def choose(self, content_type: str | None) -> Endpoint:
+        """Return the first endpoint that takes a content type.
+
+        Raises:
+            UnsupportedMediaType: there is none.
+        """
         for endpoint in self.endpoints:
             taken = endpoint.route.content_types
             if not taken or content_type in taken:
-                was.endpoint = endpoint
-                return endpoint.run(was)
+                return endpoint
         every = {taken for endpoint in self.endpoints for taken in endpoint.route.content_types}
         raise UnsupportedMediaType(f"this resource takes {', '.join(sorted(every))}")
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from skitai.saddle import xmlrpc_service
+
 if TYPE_CHECKING:
     from skitai.saddle.replies import Reply
     from skitai.saddle.service import Was
 
 #: By content type in lower case, without parameters.
-BY_CONTENT_TYPE: dict[str, Callable[[Was], Reply | None]] = {}
+BY_CONTENT_TYPE: dict[str, Callable[[Was], Reply | None]] = dict.fromkeys(
+    xmlrpc_service.CONTENT_TYPES, xmlrpc_service.serve
+)
 
 
 def serve(was: Was) -> Reply | None:
     """Return the reply of such a protocol, ``None`` when the request is none of them."""
-    if not BY_CONTENT_TYPE or was.exchange.method != "POST":
+    if was.exchange.method != "POST":
         return None
     service = BY_CONTENT_TYPE.get(was.request.get_content_type() or "")
     return None if service is None else service(was)

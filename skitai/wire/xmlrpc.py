@@ -19,17 +19,47 @@ Fault = xmlrpc.client.Fault
 #: The specification allows these characters in the name of a method.
 _is_method = re.compile(r"[A-Za-z0-9_.:/]+").fullmatch
 
+#: Characters that no XML document may have, not even escaped (XML 1.0 section 2.2). The standard library sends them.
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 
 def dump_call(method: str, params: tuple[Any, ...]) -> bytes:
     """Return a ``methodCall`` document in UTF-8; ``None`` may be among the values.
 
     Raises:
-        ValueError: the name has a character that XML-RPC does not allow.
+        ValueError: the name has a character that XML-RPC does not allow, or a text one that XML does not.
         TypeError, OverflowError: a value cannot be marshalled.
     """
     if not _is_method(method):
         raise ValueError(f"not the name of an XML-RPC method: {method!r}")
-    return xmlrpc.client.dumps(params, method, allow_none=True, encoding="utf-8").encode("utf-8")
+    return _encode(xmlrpc.client.dumps(params, method, allow_none=True, encoding="utf-8"))
+
+
+def dump_response(value: Any) -> bytes:
+    """Return a ``methodResponse`` document with one value.
+
+    Raises:
+        ValueError, TypeError, OverflowError: it cannot be marshalled.
+    """
+    return _encode(xmlrpc.client.dumps((value,), methodresponse=True, allow_none=True, encoding="utf-8"))
+
+
+def dump_fault(code: int, text: str) -> bytes:
+    """Return a ``methodResponse`` document that says what went wrong; see :func:`clean` for its text."""
+    return _encode(xmlrpc.client.dumps(Fault(code, clean(text)), methodresponse=True, encoding="utf-8"))
+
+
+def clean(text: str) -> str:
+    """Return a text with U+FFFD in place of what XML cannot have."""
+    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _encode(document: str) -> bytes:
+    found = _ILLEGAL.search(document)
+    if found is not None:
+        raise ValueError(f"XML has no character {found[0]!r}: send the bytes instead")
+    # A parser takes a bare carriage return for the end of a line (XML 1.0 section 2.11); the marshaller writes none.
+    return document.replace("\r", "&#13;").encode("utf-8")
 
 
 def dump_params(params: Any) -> str:
