@@ -9,7 +9,15 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 
+from skitai.was._context import preserved  # noqa: E402
 from tests.scripts import Workplace  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _context() -> Iterator[None]:
+    """A test that calls an app leaves no request behind for the next one."""
+    with preserved():
+        yield
 
 
 @pytest.fixture
