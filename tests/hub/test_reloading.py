@@ -220,6 +220,27 @@ def test_an_app_object_of_an_imported_module(place, monkeypatch) -> None:
         assert place.ask(ref) == answer
 
 
+def test_an_app_that_a_package_exports(place, monkeypatch) -> None:
+    """It keeps its place in the package, and imports from it as before."""
+    monkeypatch.syspath_prepend(str(place.directory))
+    place.file("unsub_of_test/__init__.py", "who = 'unsub'")
+    place.file("unsub_of_test/export/skitai/__init__.py", "began = []")
+    text = SADDLE + "import unsub_of_test\nfrom .package import views\nfrom . import began\nbegan.append('{0}')\n"
+    text += "@app.route('/')\ndef page(was):\n    return f'{0} {{unsub_of_test.who}} {{views.text}} {{began}}'\n"
+    place.file("unsub_of_test/export/skitai/app.py", text.format("one"))
+    place.file("unsub_of_test/export/skitai/package/views.py", "text = 'a'")
+    import unsub_of_test  # type: ignore[import-not-found]
+
+    ref = app_ref.AppRef("/", loader.resolve(unsub_of_test, "app", "/"), None)  # type: ignore[arg-type]
+    place.load(ref)
+    assert place.ask(ref) == "one unsub a ['one']"
+    place.file("unsub_of_test/export/skitai/package/views.py", "text = 'b'")
+    assert place.ask(ref) == "one unsub b ['one', 'one']"
+    place.file("unsub_of_test/export/skitai/app.py", text.format("two"))
+    assert place.ask(ref) == "two unsub b ['one', 'one', 'two']"
+    assert ref.app.name == "unsub_of_test.export.skitai.app"
+
+
 def test_an_app_that_no_module_has_says_so(place) -> None:
     def app(env: Any, start_response: Any) -> list[bytes]:
         return []
