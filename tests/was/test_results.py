@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -134,9 +135,16 @@ def test_meta(peers: Peers) -> None:
     assert was.get(peers.saying().url(), meta=meta).getwait(5).meta is meta
 
 
-def test_an_empty_answer_is_an_answer(peers: Peers) -> None:
+@pytest.mark.row("WAS-RES-20")
+def test_an_empty_answer_is_an_answer_and_a_failure_is_a_result(peers: Peers) -> None:
+    """Truth says nothing about a result: that there is one; its status says how it went."""
     assert result(peers, b"")
-    assert len(result(peers, b"")) == 0
+    assert result(peers, b"[]", "200 OK", "Content-Type: application/json")
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    refused = was.get(f"http://127.0.0.1:{port}/").getwait(5)
+    assert refused.status == 2
+    assert refused
 
 
 def test_results_show_how_they_are(peers: Peers) -> None:
