@@ -24,6 +24,9 @@ h1{{font-weight:600}}p{{color:#555}}pre{{background:#f4f4f4;padding:1em;overflow
 """
 
 
+_BOX = '<div style="border:1px solid #c33;padding:1em;color:#222;background:#fff"><strong>{text}</strong>{trace}</div>'
+
+
 def render(was: Was, status: int, reason: str, info: str = "", trace: str = "") -> str:
     """Return the page of an error.
 
@@ -40,3 +43,15 @@ def render(was: Was, status: int, reason: str, info: str = "", trace: str = "") 
         time=formatdate(time.time(), usegmt=True),
         request=escape(was.txnid()),
     )
+
+
+def render_box(was: Was, is_html: bool, trace: str = "") -> str:
+    """Return what is put at the end of a response that breaks off after it has begun.
+
+    Args:
+        is_html: of what kind the response is; to any other a text is added. trace: a traceback, in debug mode only.
+    """
+    text = f"The response is not complete. The error was logged under {was.txnid()}."
+    if not is_html:
+        return f"\n{text}\n{trace}"
+    return _BOX.format(text=escape(text), trace=f"<pre>{escape(trace)}</pre>" if trace else "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from skitai.saddle import environ, shortcuts
+from skitai.saddle import async_response, environ, shortcuts, templates
 from skitai.saddle.cookies import Cookies
 from skitai.saddle.lazy import Effect, effect, lazy
 from skitai.saddle.mbox import open_mbox
@@ -101,9 +101,12 @@ class Was(Context):
 
     # Responses in one word
 
+    aresponse = async_response.aresponse
     redirect = shortcuts.redirect
     jstream = shortcuts.jstream
     xstream = shortcuts.xstream
     gstream = shortcuts.gstream
     fstream = shortcuts.fstream
     render_ei = shortcuts.render_ei
+    render = templates.render
+    render2 = templates.render2

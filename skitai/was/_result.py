@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: Where a result came from: ``(host, port)``, or the path of a database file.
 Node = tuple[str, int] | str | None
 
+#: Where ``meta`` has the name that an async response gave a call.
+REQID = "__reqid"
+
 
 class Result:
     """The outcome of one call at one server.
@@ -69,6 +72,11 @@ class Result:
     def meta(self) -> dict[str, Any]:
         """The dict given with the call."""
         return self._call.meta if self._call.meta is not None else {}
+
+    @property
+    def reqid(self) -> str | None:
+        """The name that the call got by ``proxy.get(reqid, ...)`` of an async response; else ``None``."""
+        return self.meta.get(REQID)
 
     @property
     def request(self) -> Call:
