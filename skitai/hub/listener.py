@@ -44,6 +44,7 @@ class Listener:
         self.address: tuple[str, int] = (str(name), 0) if self.is_unix else (name[0], name[1])
         self._watcher: Any = None
         self._pause: Any = None
+        self._has_rested = False
 
     def start(self) -> None:
         """Begin to accept."""
@@ -70,6 +71,7 @@ class Listener:
                     self._rest(error)
                     return
                 continue  # that client was gone before it was accepted
+            self._has_rested = False
             client = _socket.socket(self._socket.family, self._socket.type, self._socket.proto, fileno=number)
             try:
                 client.setblocking(False)
@@ -79,14 +81,17 @@ class Listener:
 
     def _rest(self, error: OSError) -> None:
         """Try again in a moment: the waiting clients stay in the queue of the kernel."""
-        self._server.logs.server.log(f"accepting rests for {PAUSE} s: {error.strerror}", "warn")
+        if not self._has_rested:
+            self._has_rested = True
+            self._server.logs.server.log(f"accepting rests until there are resources: {error.strerror}", "warn")
         self._watcher.stop()
-        if self._pause is None:
-            self._pause = get_hub().loop.timer(PAUSE)
+        # A new one each time: a timer of libev that has run out fires at once when it is started again.
+        self._pause = get_hub().loop.timer(PAUSE)
         self._pause.start(self._go_on)
 
     def _go_on(self) -> None:
-        self._pause.stop()
+        self._pause.close()
+        self._pause = None
         self._watcher.start(self._on_readable)
 
     def __repr__(self) -> str:

@@ -1,0 +1,58 @@
+"""A listener whose process has no file descriptor left."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gevent.event import Event
+
+from skitai.hub.binding import bind
+from skitai.hub.listener import PAUSE, Listener
+
+ATTEMPTS = 5
+
+
+class Exhausted:
+    """A listening socket; accepting from it fails for want of descriptors."""
+
+    def __init__(self) -> None:
+        self._socket = bind("127.0.0.1", 0)[0]
+        self.failures: list[float] = []
+        self.has_failed_often = Event()
+
+    def _accept(self) -> Any:
+        self.failures.append(time.monotonic())
+        if len(self.failures) >= ATTEMPTS:
+            self.has_failed_often.set()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+
+@pytest.fixture
+def exhausted() -> Iterator[Exhausted]:
+    sock = Exhausted()
+    client = socket.create_connection(sock.getsockname())
+    yield sock
+    client.close()
+
+
+def test_it_rests_each_time_and_says_so_once(exhausted: Exhausted) -> None:
+    messages: list[str] = []
+    server: Any = SimpleNamespace(
+        logs=SimpleNamespace(server=SimpleNamespace(log=lambda message, category: messages.append(message)))
+    )
+    listener = Listener(server, exhausted)  # type: ignore[arg-type]
+    listener.start()
+    assert exhausted.has_failed_often.wait(10)
+    listener.stop()
+    # A timer that fires at once the second time kept the whole process busy with trying. It is never early.
+    assert exhausted.failures[ATTEMPTS - 1] - exhausted.failures[0] > PAUSE * (ATTEMPTS - 2)
+    assert len(messages) == 1
