@@ -98,6 +98,10 @@ def _plain_file(file: Any) -> io.FileIO | io.BufferedReader | io.BufferedRandom 
     return None
 
 
+#: Characters of a line that ``wsgi.errors`` holds back until it ends: an app may never end one.
+_LONGEST_LINE = 8192
+
+
 class ErrorStream(io.TextIOBase):
     """``wsgi.errors``: lines go to the app log."""
 
@@ -115,6 +119,8 @@ class ErrorStream(io.TextIOBase):
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
             self._log(line, "error")
+        if len(self._line) > _LONGEST_LINE:
+            self.flush()
         return len(text)
 
     def flush(self) -> None:

@@ -741,3 +741,15 @@ def test_nothing_of_a_request_is_kept_after_it(serve, until):
         assert each.read().status == 200
     server.logs.flush()  # a line that is not yet written needs its exchange
     until(lambda: not any(each() for each in things), "environs and exchanges are free")
+
+
+def test_what_an_app_says_without_end_is_not_held_back_for_ever(serve):
+    def app(environ, start_response):
+        environ["wsgi.errors"].write("." * 3000)
+        start_response("200 OK", [])
+        return [b""]
+
+    server = serve(app)
+    for _ in range(7):
+        server.get()
+    assert server.app_text().count("." * 9000) == 2
