@@ -151,8 +151,8 @@ def _app_handler(server: Server, point: str, ref: Any) -> WsgiHandler:
 
 def _is_rpc(exchange: Exchange) -> bool:
     """XML-RPC and gRPC clients do not follow redirects, so they are served in place."""
-    content_type = exchange.header("content-type", "") or ""
-    return content_type.startswith(("text/xml", "application/grpc"))
+    content_type = (exchange.header("content-type", "") or "").lower()
+    return content_type.startswith(("text/xml", "application/xml", "application/grpc"))
 
 
 class _ToSlash:

@@ -86,12 +86,10 @@ class Endpoint:
         return self.function(was, **args)
 
     def call_with(self, was: Was, params: tuple[Any, ...]) -> Any:
-        """Run as :meth:`run` does, with positional parameters in place of those of the request.
-
-        Raises:
-            ArgumentError: there are too many. Further errors as :meth:`run`.
-        """
-        was.request.args = self.arguments.fill(self.arguments.place(params))
+        """Run as :meth:`run` does, with positional parameters in place of those of the request. Errors are the same."""
+        request = was.request
+        request.params = params
+        request.__dict__.pop("args", None)  # those of the call before, when there are several in one request
         return self.run(was)
 
     def collect(self, was: Was) -> AttributeDict:
@@ -100,7 +98,10 @@ class Endpoint:
         Raises:
             BadRequest: see :meth:`Arguments.fill`, and the parsers of queries and forms.
         """
-        args: AttributeDict = was.request.collect_args(self._names)
+        request = was.request
+        if request.params is not None:
+            return self.arguments.fill(self.arguments.place(request.params))
+        args: AttributeDict = request.collect_args(self._names)
         return self.arguments.fill(args)
 
     def __repr__(self) -> str:

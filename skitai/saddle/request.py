@@ -38,11 +38,13 @@ class Request(RequestView):
     Attributes:
         method: in upper case. uri: path and query as sent. version: ``"1.0"``, ``"1.1"`` or ``"2.0"``.
         user: who it is from, once it was authenticated: ``name``, ``realm``, ``info``; else ``None``.
+        params: positional parameters, of a protocol such as XML-RPC that has them in place of named ones.
     """
 
     user: Any = None
     token: Any = None
     claim: Any = None
+    params: tuple[Any, ...] | None = None
 
     def __init__(self, was: Was) -> None:
         self._exchange = was.exchange
