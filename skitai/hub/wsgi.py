@@ -441,5 +441,3 @@ def _bytes(data: Any) -> bytes:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     raise LocalProtocolError(f"a part of a body is bytes, not {type(data).__name__}")
-
-
