@@ -23,6 +23,21 @@ _is_method = re.compile(r"[A-Za-z0-9_.:/]+").fullmatch
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+#: Arrays and structs inside one another. A hostile peer may nest 100,000, and even to log such a value is a
+#: RecursionError.
+DEEPEST = 100
+
+
+class _Unmarshaller(xmlrpc.client.Unmarshaller):
+    """The standard library's, with a bound on nesting."""
+
+    def start(self, tag: str, attrs: dict[str, str]) -> None:
+        marks: list[int] = self._marks  # one for each array or struct that is open
+        if len(marks) > DEEPEST:
+            raise ValueError(f"nested deeper than {DEEPEST} levels")
+        super().start(tag, attrs)
+
+
 def dump_call(method: str, params: tuple[Any, ...]) -> bytes:
     """Return a ``methodCall`` document in UTF-8; ``None`` may be among the values.
 
@@ -77,9 +92,10 @@ def load(document: str | bytes, use_datetime: bool = False) -> tuple[tuple[Any, 
 
     Raises:
         xmlrpc.client.Fault: the document is a fault.
-        UnreadableBody: it is not well-formed, not XML-RPC, or has a DTD or an entity.
+        UnreadableBody: it is not well-formed, not XML-RPC, nested deeper than :data:`DEEPEST`, or it has a DTD or an
+            entity.
     """
-    unmarshaller = xmlrpc.client.Unmarshaller(use_datetime, use_datetime)
+    unmarshaller = _Unmarshaller(use_datetime, use_datetime)
     try:
         parser = DefusedExpatParser(unmarshaller, forbid_dtd=True)
         parser.feed(document)

@@ -75,3 +75,18 @@ def test_broken_and_hostile_documents_are_one_error(document: str) -> None:
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(UnreadableBody, xmlrpc.client.Fault):
         wire.load(text)
+
+
+def nested(depth: int) -> str:
+    inside = "<value><array><data>" * depth + "</data></array></value>" * depth
+    return f"<methodResponse><params><param>{inside}</param></params></methodResponse>"
+
+
+def test_nesting_has_a_bound() -> None:
+    value = wire.load_result(nested(wire.DEEPEST).encode())
+    for _ in range(wire.DEEPEST - 1):
+        (value,) = value
+    assert value == []
+    for depth in (wire.DEEPEST + 1, 100_000):
+        with pytest.raises(UnreadableBody, match="nested deeper"):
+            wire.load(nested(depth))
