@@ -26,6 +26,7 @@ def read_description() -> str:
 
 
 EXTRAS = {
+    "chameleon": ["chameleon>=4.6"],
     "postgresql": ["psycopg2-binary>=2.9.9", "psycogreen>=1.0.2"],
     "fast": ["brotli>=1.1", "zstandard>=0.23"],
 }
@@ -64,13 +65,14 @@ setup(
         # Seals the cookies of sessions and message boxes.
         "cryptography>=42",
         "defusedxml>=0.7.1",
+        "jinja2>=3.1.6",
         "multipart>=1.2",
         "PyJWT>=2.9",
     ],
     extras_require={
         **EXTRAS,
         "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra}),
-        "test": [*TEST, *EXTRAS["fast"], *EXTRAS["postgresql"]],
+        "test": [*TEST, *EXTRAS["chameleon"], *EXTRAS["fast"], *EXTRAS["postgresql"]],
     },
     entry_points={"console_scripts": ["skitai = skitai.__main__:main"]},
     classifiers=[

@@ -16,7 +16,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 def test_patches_are_applied_once_and_in_order() -> None:
     assert patches.is_applied()
     before = patches.applied()
-    assert before == ("gevent", "psycopg")
+    assert before == ("gevent", "psycopg", "jinja2")
     patches.apply()
     assert patches.applied() == before
 
@@ -45,7 +45,7 @@ def test_a_program_that_patched_itself_may_have_imported_anything() -> None:
         "import requests\n"
         "from skitai import patches; patches.apply(); print(patches.applied())\n"
     )
-    assert result.stdout == "('gevent', 'psycopg')\n", result.stderr
+    assert result.stdout == "('gevent', 'psycopg', 'jinja2')\n", result.stderr
 
 
 def test_psycopg_waits_in_the_loop_however_early_it_is_imported() -> None:
@@ -81,3 +81,48 @@ def test_a_watched_module_keeps_its_own_loader() -> None:
         "print(type(psycopg2.__loader__) is type(psycopg2.__spec__.loader) is m.SourceFileLoader)\n"
     )
     assert result.stdout == "True\n", result.stderr
+
+
+DOUBLED = """
+import jinja2
+env = jinja2.Environment(variable_start_string="#", variable_end_string="#", comment_start_string="<!--")
+try: print(env.from_string("##1 #n# ##\\n## # n # #'##'#\\n##").render(n=7))
+except jinja2.TemplateSyntaxError as error: print(error.message)
+"""
+
+
+def test_doubled_delimiters_stand_for_themselves_however_early_jinja2_is_imported() -> None:
+    early = run(
+        "from gevent import monkey; monkey.patch_all()\nimport jinja2\n"
+        "from skitai import patches; patches.apply()\n" + DOUBLED
+    )
+    late = run("from skitai import patches; patches.apply()\n" + DOUBLED)
+    assert early.stdout == late.stdout == "#1 7 #\n# 7 ##\n#\n", early.stderr + late.stderr
+
+
+def test_jinja2_is_imported_by_nobody_else() -> None:
+    assert run("import sys; from skitai import patches; patches.apply(); print('jinja2' in sys.modules)").stdout == (
+        "False\n"
+    )
+
+
+def test_templates_with_usual_delimiters_read_as_before() -> None:
+    code = (
+        "import jinja2\ne = jinja2.Environment()\n"
+        "print(e.from_string('## {{ n }} {% raw %}{{}}{% endraw %}').render(n=1))\n"
+        "try: e.from_string('a\\n{{}}')\n"
+        "except jinja2.TemplateSyntaxError as error: print(error.lineno, error.message)\n"
+    )
+    plain, patched = run(code), run("from skitai import patches; patches.apply()\n" + code)
+    assert plain.stdout == patched.stdout
+    assert plain.stdout.startswith("## 1 {{}}\n2 Expected an expression")
+
+
+def test_an_unknown_jinja2_is_left_as_it_is_and_the_reason_is_kept() -> None:
+    result = run(
+        "import importlib.metadata as m\nm.version = lambda name: '4.0.1'\n"
+        "from skitai import patches; patches.apply()\n" + DOUBLED + "\nprint(patches._jinja2.refusal)\n"
+    )
+    lines = result.stdout.splitlines()
+    assert "Expected an expression" in lines[0], result.stderr
+    assert lines[1] == "Jinja2 4.0.1 is left as it is: doubled delimiters are known for 3.1.x only"

@@ -254,7 +254,9 @@ def _describe(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        parts.append(f"{type(cause)} {cause}{_frames(cause.__traceback__)}")
+        # Notes (PEP 678) say what the frames cannot, as the line of a template.
+        notes = "".join(f" ({note})" for note in getattr(cause, "__notes__", ()))
+        parts.append(f"{type(cause)} {cause}{notes}{_frames(cause.__traceback__)}")
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return " caused by ".join(parts)
 

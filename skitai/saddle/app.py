@@ -18,6 +18,7 @@ from skitai.saddle.routes import Route
 from skitai.saddle.service import Was
 from skitai.saddle.setting import account_half, setting
 from skitai.saddle.table import ANY, METHODS, Table
+from skitai.saddle.template_settings import TemplateSettings
 from skitai.saddle.testing import Client
 from skitai.saddle.urls import Urls
 from skitai.was._context import activate, current
@@ -30,7 +31,7 @@ _PACKAGES = ("package", "contrib", "appack")
 _PLAIN = compression.MOST_PLAIN // 4
 
 
-class Saddle(Part):
+class Saddle(TemplateSettings, Part):
     """An app.
 
     Args:

@@ -11,6 +11,7 @@ SkitaiError
 │   ├── ContentTooLarge             413
 │   └── UnsupportedMediaType        415
 ├── MissingSlash                the path is routed with a slash at its end only
+├── TemplateMissing             was.render() was told a name that no template has (a LookupError)
 ├── CookieTooLarge              browsers would drop the cookie; sessions and messages live in cookies (a ValueError)
 └── SetupError                  an app is put together wrongly (a ConfigurationError)
     └── MissingSecureKey            a session or message box is used without a key (an AssertionError)
@@ -113,6 +114,22 @@ class MissingSlash(SkitaiError):
 
 class SetupError(ConfigurationError):
     """An app is put together wrongly; the text says what to change."""
+
+
+class TemplateMissing(SkitaiError, LookupError):
+    """There is no template of that name.
+
+    Args:
+        name: of the template. directory: where it was looked for.
+    """
+
+    def __init__(self, name: str, directory: str) -> None:
+        super().__init__(name, directory)
+        self.name = name
+        self.directory = directory
+
+    def __str__(self) -> str:
+        return f"there is no template {self.name!r} in {self.directory}"
 
 
 class CookieTooLarge(SkitaiError, ValueError):

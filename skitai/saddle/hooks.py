@@ -42,6 +42,8 @@ class Hooks:
     startup: Hook | None = None
     onreload: Hook | None = None
     shutdown: Hook | None = None
+    got_template: Hook | None = None
+    template_rendered: Hook | None = None
 
     @property
     def is_around_requests(self) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
+from skitai.saddle import templates
 from skitai.saddle.errors import SetupError
 from skitai.saddle.hooks import Hook, Hooks
 from skitai.saddle.routes import Declaration, Function, Route
@@ -134,10 +135,21 @@ class Part:
         """``f(wasc)`` runs when the server ends."""
         return self._hook("shutdown", function)
 
+    def got_template(self, function: AnyHook) -> AnyHook:
+        """``f(was, template, variables)`` runs before a template renders; it may change the variables."""
+        return self._hook("got_template", function)
+
+    def template_rendered(self, function: AnyHook) -> AnyHook:
+        """``f(was, template, variables, page)`` runs after a template has rendered."""
+        return self._hook("template_rendered", function)
+
     def _hook(self, name: str, function: AnyHook) -> AnyHook:
         self._check_setup(f"@{name}")
         setattr(self.hooks, name, function)
         return function
+
+    #: ``part.render2("show.htm", name=name)``: see there.
+    render2 = templates.render_in
 
     # What it is made of
 
