@@ -131,7 +131,7 @@ class HttpResult(Result):
         """
         if self.status != outcomes.NORMAL:
             raise ValueError(f"no answer to read JSON from: {self.code} {self.reason}")
-        return json.loads(self._content)
+        return _load_json(self._content)
 
     # The header section
 
@@ -185,8 +185,15 @@ class HttpResult(Result):
             return b""
         kind = self.get_header("content-type") or ""
         if kind.lower().startswith("application/json"):
-            return json.loads(self._content)
+            return _load_json(self._content)
         return self._content
+
+
+def _load_json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except RecursionError as error:  # the decoder of the standard library descends as deep as its document is
+        raise ValueError("the JSON document is nested too deep") from error
 
 
 class _Unread:

@@ -102,6 +102,14 @@ def test_headers(peers: Peers) -> None:
     assert "X-One" in repr(found.headers)
 
 
+def test_json_that_is_nested_too_deep(peers: Peers) -> None:
+    found = result(peers, b"[" * 100_000 + b"]" * 100_000, "200 OK", "Content-Type: application/json")
+    with pytest.raises(ValueError, match="too deep"):
+        found.json()
+    with pytest.raises(ValueError, match="too deep"):
+        assert found.data
+
+
 @pytest.mark.row("WAS-RES-09")
 def test_json(peers: Peers) -> None:
     assert result(peers, json.dumps({"a": 1}).encode()).json() == {"a": 1}
