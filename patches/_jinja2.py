@@ -2,8 +2,8 @@
 
 Why: the documents promise that with ``#`` as both delimiters ``##`` prints one ``#``. Jinja2 takes it for a variable
 without a name, and there is no other way to write a ``#`` that Jinja2 leaves alone.
-Versions: Jinja2 3.1. Any other is left as it is, and :data:`refusal` says so; an app that sets such delimiters is
-told. It can go when Jinja2 has an escape for delimiters of its own.
+Versions: Jinja2 3.1. Any other is left as it is, and :data:`refusal` says so; Saddle adds the reason to the error of a
+template that needs it. It can go when Jinja2 has an escape for delimiters of its own.
 
 Templates whose delimiters differ, as those of everyone else in the process, read as before. Jinja2 is changed when a
 program imports it, because importing it for those who do not use it would cost time.

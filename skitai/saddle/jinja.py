@@ -11,8 +11,6 @@ from typing import Any
 import jinja2
 from jinja2.runtime import Context
 
-from skitai.net import logs
-
 #: Ends of names of templates that make no markup: in these nothing is escaped.
 PLAIN = frozenset(
     ("css", "csv", "ini", "js", "json", "md", "mjs", "rst", "sql", "text", "toml", "tsv", "txt", "yaml", "yml")
@@ -50,6 +48,19 @@ class Environment(jinja2.Environment):
 
     context_class = _Context
 
+    def compile(self, *args: Any, **options: Any) -> Any:
+        """See :meth:`jinja2.Environment.compile`; a doubled delimiter that is not understood is explained."""
+        try:
+            return super().compile(*args, **options)
+        except jinja2.TemplateSyntaxError as error:
+            one = self.variable_start_string
+            if one == self.variable_end_string and one * 2 in (error.source or "") and not _reads_doubled(self):
+                error.add_note(
+                    f"{one * 2!r} for {one!r} needs Jinja2 3.1 as `python -m skitai`, or skitai.patches.apply(), "
+                    f"changes it; this process has {jinja2.__version__}"
+                )
+            raise
+
 
 class Loader(jinja2.FileSystemLoader):
     """Finds templates in one directory, which need not exist. Names cannot lead out of it.
@@ -81,24 +92,11 @@ def overlay(environment: jinja2.Environment, **options: Any) -> jinja2.Environme
         ValueError: the delimiters cannot be told from each other.
     """
     try:
-        made = environment.overlay(**options)
+        return environment.overlay(**options)
     except AssertionError as error:
         raise ValueError(f"Jinja2 cannot have these delimiters: {error}") from error
-    if made.variable_start_string == made.variable_end_string:
-        _check_doubling(made)
-    return made
 
 
-def _check_doubling(environment: jinja2.Environment) -> None:
-    """Say so when a doubled delimiter does not stand for itself; most templates work all the same."""
-    one = environment.variable_start_string
-    try:
-        works = environment.from_string(one + one).render() == one
-    except jinja2.TemplateSyntaxError:
-        works = False
-    if not works:
-        logs.current().app.log(
-            f"templates cannot print {one!r} as {one + one!r}: that needs Jinja2 3.1 as `python -m skitai`, "
-            f"or skitai.patches.apply(), changes it; this process has {jinja2.__version__}",
-            "warn",
-        )
+def _reads_doubled(environment: jinja2.Environment) -> bool:
+    """Tell whether a doubled delimiter of variables stands for itself."""
+    return next(environment.lex(environment.variable_start_string * 2))[1] == "data"

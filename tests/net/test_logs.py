@@ -80,6 +80,13 @@ def test_a_traceback_names_the_causes(tmp_path) -> None:
     assert text.count("\n") == 1
 
 
+def test_a_traceback_has_the_notes_of_the_exception(tmp_path) -> None:
+    error = ValueError("wrong")
+    error.add_note("in line 3\nof page.pt")
+    make_logger(tmp_path / "app.log").traceback(error=error)
+    assert "<class 'ValueError'> wrong (in line 3 of page.pt)" in (tmp_path / "app.log").read_text()
+
+
 def test_a_traceback_without_an_exception_says_so(tmp_path) -> None:
     make_logger(tmp_path / "app.log").traceback()
     assert "no exception is being handled" in (tmp_path / "app.log").read_text()

@@ -482,16 +482,24 @@ def test_any_text_can_be_written_with_doubled_delimiters(text: str) -> None:
         assert env.from_string(text.replace("#", "##")).render() == text
 
 
+@pytest.mark.parametrize("name", ["index.html", "outer.html"])
 def test_where_doubling_is_not_known_the_log_says_so(
-    app: Saddle, written: Any, monkeypatch: pytest.MonkeyPatch
+    app: Saddle, write: Write, written: Any, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    plain = jinja2.lexer.Lexer.tokeniter.__wrapped__  # type: ignore[attr-defined]
+    monkeypatch.setattr(jinja2.lexer.Lexer, "tokeniter", plain)
     app.jinja_overlay("#", "#")
-    assert written.app == ""
-    monkeypatch.setattr(jinja2.lexer.Lexer, "tokeniter", jinja2.lexer.Lexer.tokeniter.__wrapped__)  # type: ignore[attr-defined]
-    app.jinja_overlay("#", "#")
-    assert "[warn] templates cannot print '#' as '##'" in written.app
-    assert "python -m skitai" in written.app
-    assert app.jinja_env.from_string("#1 + 1#").render() == "2"
+    write("index.html", "<a href='##'>")
+    write("outer.html", "{% include 'index.html' %}")
+    write("without.html", "#1 + 1#")
+    write("wrong.html", "#1 + #")
+    app.route("/<name>")(lambda was, name: was.render(name))
+    client = app.test_client()
+    assert client.get("/without.html").text == "2"
+    assert client.get("/wrong.html").status == 500
+    assert "python -m skitai" not in written.app
+    assert client.get(f"/{name}").status == 500
+    assert "('##' for '#' needs Jinja2 3.1 as `python -m skitai`" in written.app
 
 
 def test_wrong_options_of_an_overlay(app: Saddle) -> None:
