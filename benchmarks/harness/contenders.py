@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ PEERS_ENV = ROOT / ".venv-bench"
 PEERS_BIN = PEERS_ENV / "bin"
 OUR_PYTHON = ROOT / ".venv" / "bin" / "python"
 US = "skitai"
+SADDLE = "Saddle"
+# What our own package is called among those that an environment has.
+OURSELVES = "skitai"
 PYWSGI = "gevent.pywsgi (TCP_NODELAY set)"
 
 # Connections of the idle case; servers with a limit of connections or of idle time get room for them.
@@ -38,6 +42,12 @@ def ours(app: str, *options: str, name: str = US) -> Contender:
     """Our server, from the project's own environment (or the running one when there is none)."""
     command = (our_python(), "-m", "skitai", "serve_skitai.py", "{port}", app, *options)
     return Contender(name, command, ())
+
+
+def framework(name: str, app: str, *packages: str) -> Contender:
+    """A WSGI framework or Saddle on our server, from the environment that has all of them: the same for each."""
+    command = (str(PEERS_BIN / "python"), "-m", "skitai", "serve_skitai.py", "{port}", app)
+    return Contender(name, command, (OURSELVES, "jinja2", *packages))
 
 
 def our_python() -> str:
@@ -71,11 +81,11 @@ def granian(app: str, *options: str) -> Contender:
     return Contender("granian (wsgi)", (*command, *one, *options, app), ("granian",))
 
 
-def uvicorn(app: str, *options: str, name: str = "uvicorn (raw ASGI)", client: str = "") -> Contender:
+def uvicorn(app: str, *options: str, name: str = "uvicorn (raw ASGI)", needs: Sequence[str] = ()) -> Contender:
     """Uvicorn on uvloop and httptools."""
     command = (str(PEERS_BIN / "uvicorn"), "--host", "127.0.0.1", "--port", "{port}", "--loop", "uvloop")
     quiet = ("--http", "httptools", "--lifespan", "off", "--no-access-log", "--log-level", "warning")
-    packages = ("uvicorn", "uvloop", "httptools", *((client,) if client else ()))
+    packages = ("uvicorn", "uvloop", "httptools", *needs)
     return Contender(name, (*command, *quiet, *options, app), packages)
 
 
@@ -89,22 +99,29 @@ def wsgi_servers(app: str) -> list[Contender]:
     return [gunicorn(app), pywsgi(app), waitress(app), granian(app), bjoern(app)]
 
 
-def contenders(case: str) -> list[Contender]:
-    """Those who take part in ``case``, we first."""
-    return CASES[case]
-
-
 CASES: dict[str, list[Contender]] = {
     "hello": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
     "varied": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
     "flask": [ours("flask_hello:app"), *wsgi_servers("flask_hello:app")],
     "fanout": [
         ours("fanout_skitai:app"),
-        uvicorn("fanout_aiohttp:app", name="uvicorn + aiohttp", client="aiohttp"),
+        uvicorn("fanout_aiohttp:app", name="uvicorn + aiohttp", needs=["aiohttp"]),
         gunicorn(
             "fanout_geventhttpclient:app", name="gunicorn gevent + geventhttpclient", client="geventhttpclient"
         ),
         gunicorn("fanout_requests:app", name="gunicorn gevent + requests", client="requests"),
+    ],
+    "saddle": [
+        framework(SADDLE, "framework_saddle:app"),
+        framework("Saddle through WSGI", "framework_saddle:wsgi"),
+        framework("Falcon", "framework_falcon:app", "falcon", "itsdangerous"),
+        framework("Bottle", "framework_bottle:app", "bottle"),
+        framework("Flask", "framework_flask:app", "flask"),
+        uvicorn(
+            "framework_starlette:app",
+            name="Starlette on uvicorn",
+            needs=["starlette", "jinja2", "itsdangerous"],
+        ),
     ],
     "log": [ours("wsgi_hello:app"), ours("wsgi_hello:app", "log", name=f"{US}, request log on")],
     "idle": [

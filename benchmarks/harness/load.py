@@ -7,12 +7,17 @@ import re
 import resource
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.process import BenchError, Process, core_seconds
 
 WARM_UP = 1
+# Requests before a further page of a server that is warm: enough for its code to be specialized and its caches filled.
+PAGE_WARM_UP = 300
+# A share of a core that other programs may take; above it the rate is not counted.
+DISTURBED = 0.10
 NUMBER = r"([\d.]+)"
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
@@ -28,6 +33,12 @@ class Sample:
     server_core: float  # share of its core that the server used, 0 to 1
     load_core: float  # share of its core that wrk (and the upstream) used, 0 to 1
     others: float  # share of either core that neither of them used: what disturbed the measurement
+    cpu_us: float  # microseconds of processor time that all processes of the server used for each response
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether other programs left enough of the cores for the rate to count."""
+        return self.others <= DISTURBED
 
 
 @dataclass(frozen=True)
@@ -37,33 +48,54 @@ class Shape:
     connections: int
     path: str = "/"
     script: Path | None = None  # in Lua, makes each request
+    fields: tuple[str, ...] = ()  # header fields of every request, as "Name: value"
 
 
-def fetch(port: int, path: str = "/") -> bytes:
-    """The body of one GET over a connection of its own.
+def visit(port: int, path: str, fields: Sequence[str] = ()) -> tuple[bytes, list[str]]:
+    """One GET over a connection of its own.
+
+    Args:
+        fields: header fields as "Name: value".
+
+    Returns:
+        The body, and the cookies that were set, as "name=value".
 
     Raises:
         BenchError: the status is not 200 or the connection failed.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", path)
+        return ask(connection, path, fields)
+    finally:
+        connection.close()
+
+
+def ask(connection: http.client.HTTPConnection, path: str, fields: Sequence[str]) -> tuple[bytes, list[str]]:
+    """As :func:`visit`, over this connection."""
+    try:
+        connection.request("GET", path, headers=dict(field.split(": ", 1) for field in fields))
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
         raise BenchError(f"no answer to GET {path}: {error!r}") from error
-    finally:
-        connection.close()
     if response.status != 200:
         raise BenchError(f"GET {path} answered {response.status}: {body[:60]!r}")
-    return body
+    return body, [field.partition(";")[0] for field in response.headers.get_all("Set-Cookie", [])]
 
 
-def check_page(port: int, expected: bytes) -> None:
-    """Raise BenchError unless ``/`` answers ``expected``."""
-    body = fetch(port)
-    if body != expected:
-        raise BenchError(f"wrong page: {body[:60]!r} instead of {expected!r}")
+def fetch(port: int, path: str = "/") -> bytes:
+    """The body of one GET. Errors as :func:`visit`."""
+    return visit(port, path)[0]
+
+
+def warm_page(port: int, shape: Shape) -> None:
+    """Ask for one page some hundred times. Errors as :func:`visit`."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        for _ in range(PAGE_WARM_UP):
+            ask(connection, shape.path, shape.fields)
+    finally:
+        connection.close()
 
 
 def milliseconds(report: str, percentile: int) -> float:
@@ -97,8 +129,12 @@ def run_wrk(port: int, core: int, shape: Shape, seconds: int) -> str:
     """
     command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{shape.connections}", f"-d{seconds}s", "--timeout", "10s"]
     command += ["--latency", *(("-s", str(shape.script)) if shape.script else ())]
+    command += [word for field in shape.fields for word in ("-H", field)]
     command.append(f"http://127.0.0.1:{port}{shape.path}")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise BenchError("wrk did not end in time") from error
     if done.returncode:
         raise BenchError(f"wrk ended with {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}")
     check_report(done.stdout)
@@ -119,6 +155,16 @@ class Cores:
     load: int
 
 
+@dataclass(frozen=True)
+class Usage:
+    """Processor time between two moments: the server's in seconds, and shares of a core."""
+
+    server_seconds: float
+    server_core: float
+    load_core: float
+    others: float  # of the core where they took most
+
+
 class Meter:
     """Processor time of the server, of the load, and of both cores, between two moments.
 
@@ -136,33 +182,31 @@ class Meter:
         busy = core_seconds(self._cores.server), core_seconds(self._cores.load)
         return self._server.cpu_seconds(), load, *busy
 
-    def shares(self) -> tuple[float, float, float]:
-        """Shares of a core: the server's, the load's, and what others took of the core where they took most."""
+    def usage(self) -> Usage:
+        """What was used since this was made."""
         elapsed = time.monotonic() - self._start
-        server, load, first, second = (
-            (now - then) / elapsed for now, then in zip(self._read(), self._before, strict=True)
-        )
-        return server, load, max(0.0, first - server, second - load)
+        server, load, first, second = (now - then for now, then in zip(self._read(), self._before, strict=True))
+        others = max(0.0, first - server, second - load)
+        return Usage(server, server / elapsed, load / elapsed, others / elapsed)
 
 
-def measure(
-    server: Process, port: int, cores: Cores, shape: Shape, seconds: int, upstream: Process | None = None
-) -> Sample:
-    """Warm the server up, then load it for ``seconds``.
+def measure(server: Process, port: int, cores: Cores, shape: Shape, seconds: int, upstream: Process | None) -> Sample:
+    """Load a warm server for ``seconds``.
 
     Raises:
         BenchError: wrk failed or saw any error.
     """
-    run_wrk(port, cores.load, shape, WARM_UP)
     meter = Meter(cores, server, upstream)
     report = run_wrk(port, cores.load, shape, seconds)
-    server_core, load_core, others = meter.shares()
+    usage = meter.usage()
+    requests = int(figure(r"(\d+) requests in", report))
     return Sample(
         rate=figure(rf"Requests/sec:\s+{NUMBER}", report),
-        requests=int(figure(r"(\d+) requests in", report)),
+        requests=requests,
         median_ms=milliseconds(report, 50),
         p99_ms=milliseconds(report, 99),
-        server_core=server_core,
-        load_core=load_core,
-        others=others,
+        server_core=usage.server_core,
+        load_core=usage.load_core,
+        others=usage.others,
+        cpu_us=usage.server_seconds / requests * 1e6,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from harness.contenders import PEERS_BIN, PEERS_ENV
+from harness.contenders import OURSELVES, PEERS_BIN, PEERS_ENV, ROOT
 
 PACKAGES = (
     "gevent",
@@ -20,6 +21,11 @@ PACKAGES = (
     "uvloop",
     "httptools",
     "flask",
+    "bottle",
+    "falcon",
+    "starlette",
+    "jinja2",
+    "itsdangerous",
     "requests",
     "aiohttp",
     "geventhttpclient",
@@ -43,21 +49,42 @@ def versions(python: Path | str) -> dict[str, str]:
     return {normalized(name): version for name, version in json.loads(done.stdout)}
 
 
-def install(package: str) -> None:
-    """Install one package, or print why it is not there; those who need it are then named as missing in the table."""
-    command = [str(PEERS_BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_TIME)
+def install(*words: str) -> bool:
+    """Give ``words`` to ``pip install``, or print why that fails; who needs them is then named in the table."""
+    command = [str(PEERS_BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_TIME)
+    except subprocess.TimeoutExpired:
+        print(f"{words[-1]} does not install within {INSTALL_TIME} s", file=sys.stderr)
+        return False
     if done.returncode:
-        print(f"{package} does not install: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        print(f"{words[-1]} does not install: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+    return done.returncode == 0
+
+
+def install_ourselves() -> None:
+    """Install this checkout, as frameworks are compared on our own server, once for each state of its dependencies."""
+    digest = hashlib.sha256((ROOT / "setup.py").read_bytes()).hexdigest()[:12]
+    stamp = PEERS_ENV / f"{OURSELVES}-{digest}"
+    if not stamp.exists():
+        print(f"installing {OURSELVES} beside the peers", flush=True)
+        if install("--editable", str(ROOT)):
+            stamp.touch()
 
 
 def ensure_peers() -> dict[str, str]:
     """Make the environment if it is not there, add what is missing, and return the versions of what it holds."""
-    if not (PEERS_BIN / "python").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS_ENV)], check=True, timeout=120)
-    present = versions(PEERS_BIN / "python")
-    missing = [package for package in PACKAGES if package not in present]
-    for package in missing:
-        print(f"installing {package} for the peers", flush=True)
-        install(package)
-    return versions(PEERS_BIN / "python") if missing else present
+    python = PEERS_BIN / "python"
+    if not python.exists():
+        command = [sys.executable, "-m", "venv", str(PEERS_ENV)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        if done.returncode:
+            print(f"no environment for the peers: {done.stdout}{done.stderr}", file=sys.stderr)
+            return {}
+    present = versions(python)
+    for package in PACKAGES:
+        if package not in present:
+            print(f"installing {package} for the peers", flush=True)
+            install(package)
+    install_ourselves()
+    return versions(python)

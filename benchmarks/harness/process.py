@@ -21,6 +21,10 @@ class BenchError(Exception):
     """A measurement that cannot be trusted or made; the text says why."""
 
 
+class StartError(BenchError):
+    """A server that does not start, or does not answer as it should: trying again would only take time."""
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nothing listens on now."""
     with socket.socket() as probe:
@@ -84,22 +88,23 @@ class Process:
         """Return when something accepts on ``port``.
 
         Raises:
-            BenchError: the process ended first, or ``START_TIME`` seconds passed; with the end of its output.
+            StartError: the process ended first, or ``START_TIME`` seconds passed; with the end of its output.
         """
         end = time.monotonic() + START_TIME
         while time.monotonic() < end:
             if self._child.poll() is not None:
-                raise BenchError(f"ended at start with {self._child.returncode}: {self.tail()}")
+                raise StartError(f"ended at start with {self._child.returncode}: {self.tail()}")
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 return
             except OSError:
                 time.sleep(0.05)
-        raise BenchError(f"did not listen within {START_TIME:.0f} s: {self.tail()}")
+        raise StartError(f"did not listen within {START_TIME:.0f} s: {self.tail()}")
 
     def tail(self) -> str:
-        """The last lines of what the process printed."""
-        return " | ".join(self.log.read_text(errors="replace").splitlines()[-3:])
+        """The last line of what the process printed."""
+        lines = self.log.read_text(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
 
     def members(self) -> Iterator[tuple[int, list[str]]]:
         """Each living process of this session, with its stat fields."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -9,21 +10,27 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.contenders import PYWSGI, US, Contender
+from harness.contenders import OURSELVES, PYWSGI, SADDLE, US, Contender
 from harness.idle import IdleSample
 from harness.load import Sample
+from harness.pages import PAGES
+
+Samples = Sequence[Sample | None]
 
 HEAD = """# Benchmark results
 
 Written by `make bench`; do not edit. Machines differ and are shared, so **read the ratios, not the rates**: *us /
 peer* is our median over the peer's in the same run, with the smallest and largest of the rounds in brackets. Each
 server has a core of its own, wrk and the upstream have another; rounds go through all servers in turn, each started
-fresh, its page checked, and warmed up before it is measured. A run in which wrk saw an error or a status other than
-200 is not counted but named. *Server core* is the share of its core that the server used: well below 100 % means
-that something else (the load generator, waiting) was the limit, and the ratio flatters the slower one. *Others* is
-the most that other programs took of either core in any round counted: a measurement in which that is above 10 %
-does not count, whatever its rate, and is made again, at most twice. *Rounds* says how many counted; bracketed
-ratios are of rounds in which both did.
+fresh, its pages checked, and warmed up before it is measured. A run in which wrk saw an error or a status other than
+200 is not counted but named. *Others* is the most that other programs took of either core: a measurement in which
+that is above 10 % is made again, once; if it is disturbed again, its rate does not count. *Rounds* says how many rates
+counted; bracketed ratios are of rounds in which both did.
+
+*CPU us* is the steadier figure: microseconds of processor time that all processes of the server used, by `/proc`, per
+response that wrk counted (median of all rounds, disturbed ones too); *CPU peer / us* is the peer's over ours.
+*Server core* is the share of its core that the server used: well below 100 % means that something else (the load
+generator, waiting) was the limit; then the ratio of the rates flatters the slower one, and that of the CPU does not.
 """
 
 TITLES = {
@@ -31,6 +38,7 @@ TITLES = {
     "varied": "Hello world, every request different (query and cookie)",
     "flask": "Hello world in Flask",
     "fanout": "Fan-out page: 5 upstream calls of 20 ms each",
+    "saddle": "Saddle beside other frameworks",
     "log": "What our request log costs",
     "idle": "Idle keep-alive connections",
 }
@@ -41,7 +49,25 @@ HELLO_AIMS = {
     "granian (wsgi)": "1.1 (floor 0.9)",
     "bjoern": "0.8 (floor 0.65)",
 }
+# Pages of the case of frameworks in which Saddle is to be ahead of Falcon too.
+AHEAD_OF_FALCON = ("saddle-hello", "saddle-arguments")
+# The one that the others of a table are compared with, where that is not our server.
+BASES = {"saddle": SADDLE}
+# What a reader has to know of a case.
+NOTES = {
+    "saddle": [
+        "all but Starlette on this project's server, from one environment; Starlette is served by uvicorn, so its row "
+        "compares both",
+        "sessions: Saddle encrypts and authenticates the values, the others sign them only; Bottle by its signed "
+        "cookies (with pickle), Falcon, which has none, by itsdangerous, as Flask and Starlette do themselves",
+        "Saddle through WSGI is the same app behind a plain WSGI callable",
+        "nearly all of the Jinja2 page is Jinja2's own work, the same for all",
+    ]
+}
 AIMS = {
+    **{(page.key, "Saddle through WSGI"): "> 1" for page in PAGES["saddle"]},
+    **{(page.key, "Flask"): "3" for page in PAGES["saddle"]},
+    **{(key, "Falcon"): "> 1" for key in AHEAD_OF_FALCON},
     **{("varied", name): aim for name, aim in HELLO_AIMS.items()},
     **{("hello", name): aim for name, aim in HELLO_AIMS.items()},
     ("flask", "gunicorn -k gevent"): "> 1",
@@ -54,50 +80,79 @@ AIMS = {
 }
 
 
-def ratio(ours: Sequence[Sample | None], theirs: Sequence[Sample | None]) -> str:
-    """Our median over theirs, with the extremes of the rounds; a dash when one side has no figure."""
-    mine = [sample.rate for sample in ours if sample]
-    other = [sample.rate for sample in theirs if sample]
+def ratio(ours: Samples, theirs: Samples) -> str:
+    """Our median rate over theirs, with the extremes of the rounds; a dash when one side has no figure."""
+    mine, other = ([sample.rate for sample in calm(samples)] for samples in (ours, theirs))
     if not mine or not other:
         return "-"
-    rounds = [a.rate / b.rate for a, b in zip(ours, theirs, strict=False) if a and b]
+    pairs = [(a, b) for a, b in zip(ours, theirs, strict=False) if a and b and a.is_calm and b.is_calm]
+    rounds = [a.rate / b.rate for a, b in pairs]
     spread = f" ({min(rounds):.2f} to {max(rounds):.2f})" if rounds else ""
     return f"**{statistics.median(mine) / statistics.median(other):.2f}**{spread}"
 
 
-def rate_row(case: str, name: str, samples: Sequence[Sample | None], ours: Sequence[Sample | None]) -> str:
-    """One server's line of a table of rates."""
-    good = [sample for sample in samples if sample]
+def calm(samples: Samples) -> list[Sample]:
+    """Those whose rate counts."""
+    return [sample for sample in samples if sample and sample.is_calm]
+
+
+def cpu_us(samples: Samples) -> float:
+    """The median processor time of a response, 0 when nothing was measured."""
+    return statistics.median([sample.cpu_us for sample in samples if sample] or [0.0])
+
+
+def cpu_cells(samples: Samples, ours: Samples) -> list[str]:
+    """The processor time of a response, and its ratio to ours."""
+    mine, theirs = cpu_us(ours), cpu_us(samples)
+    return [f"{theirs:.1f}", f"**{theirs / mine:.2f}**" if mine and samples is not ours else ""]
+
+
+def rate_cells(samples: Samples, ours: Samples, aim: str) -> list[str]:
+    """The figures of the measurements whose rate counts; empty when none does."""
+    good = calm(samples)
     if not good:
-        return f"| {name} | - | | | | | | | | | 0 of {len(samples)} |"
+        return ["-", "", "", aim, "", "", "", "", ""]
     rates = [sample.rate for sample in good]
-    cells = [
-        name,
+    return [
         f"{statistics.median(rates):,.0f}",
         f"{min(rates):,.0f} to {max(rates):,.0f}",
-        "" if name == US else ratio(ours, samples),
-        AIMS.get((case, name), ""),
+        "" if samples is ours else ratio(ours, samples),
+        aim,
         f"{statistics.median(sample.median_ms for sample in good):.2f}",
         f"{statistics.median(sample.p99_ms for sample in good):.2f}",
         f"{statistics.median(sample.server_core for sample in good):.0%}",
         f"{statistics.median(sample.load_core for sample in good):.0%}",
         f"{max(sample.others for sample in good):.0%}",
-        f"{len(good)} of {len(samples)}",
     ]
+
+
+def rate_row(key: str, name: str, samples: Samples, ours: Samples, rounds: int) -> str:
+    """One server's line of a table of rates."""
+    cpu = cpu_cells(samples, ours) if any(samples) else ["-", ""]
+    rate = rate_cells(samples, ours, AIMS.get((key, name), ""))
+    cells = [name, *rate[:4], *cpu, *rate[4:], f"{len(calm(samples))} of {rounds}"]
     return "| " + " | ".join(cells) + " |"
 
 
-def rate_table(case: str, results: Mapping[str, Sequence[Sample | None]]) -> list[str]:
-    """The table of one case measured by wrk; the server with the most responses first."""
-    best = {name: max((sample.rate for sample in samples if sample), default=0.0) for name, samples in results.items()}
-    ours = results.get(US, ())
+def rate_table(case: str, key: str, results: Mapping[str, Samples], rounds: int) -> list[str]:
+    """The table of one page measured by wrk; the server that needs the least processor time first."""
+    ours = results.get(BASES.get(case, US), ())
     lines = [
-        "| server | req/s, median | min to max | us / peer | aim | median ms | p99 ms "
-        "| server core | load core | others | rounds |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| server | req/s, median | min to max | us / peer | aim | CPU us | CPU peer / us "
+        "| median ms | p99 ms | server core | load core | others | rounds |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    order = sorted(best, key=best.__getitem__, reverse=True)
-    return lines + [rate_row(case, name, results[name], ours) for name in order]
+    order = sorted(results, key=lambda name: cpu_us(results[name]) or math.inf)
+    return lines + [rate_row(key, name, results[name], ours, rounds) for name in order]
+
+
+def page_tables(case: str, results: Mapping[str, Mapping[str, Samples]], rounds: int) -> list[str]:
+    """The tables of all pages of a case, each under its title when there are several."""
+    lines: list[str] = []
+    for page in PAGES[case]:
+        lines += [f"### {page.title}", ""] if page.title else []
+        lines += [*rate_table(case, page.key, results[page.key], rounds), ""]
+    return lines[:-1]
 
 
 def idle_table(results: Mapping[str, IdleSample]) -> list[str]:
@@ -118,8 +173,9 @@ def idle_table(results: Mapping[str, IdleSample]) -> list[str]:
 def section(case: str, condition: str, table: Sequence[str], notes: Sequence[str]) -> str:
     """One case of the report."""
     lines = [f"## {TITLES[case]}", "", condition, "", *table]
-    if notes:
-        lines += ["", *(f"- {note}" for note in notes)]
+    remarks = [*NOTES.get(case, ()), *notes]
+    if remarks:
+        lines += ["", *(f"- {remark}" for remark in remarks)]
     return "\n".join(lines) + "\n"
 
 
@@ -127,7 +183,7 @@ def versions_section(
     source: str, ours: Mapping[str, str], peers: Mapping[str, str], contenders: Sequence[Contender]
 ) -> str:
     """What ran, without a word about where."""
-    needed = {package for contender in contenders for package in contender.packages} | {"flask"}
+    needed = {package for contender in contenders for package in contender.packages} - {OURSELVES} | {"flask"}
     own = ("gevent", "greenlet", "httptools", "flask")
     return "\n".join(
         [
