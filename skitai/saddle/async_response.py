@@ -31,6 +31,15 @@ Content = str | bytes | bytearray | memoryview
 MOST_WAITING: Final = 256 * 1024
 
 
+class _Markup(str):
+    """HTML that a template made. Templates do not escape it again; for anything else it is a str."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        return str(self)
+
+
 class ResProxy(Body):
     """The response, and what starts the requests that it is made of.
 
@@ -100,12 +109,18 @@ class ResProxy(Body):
             self._news.set()
             self._room.set()
 
-    def render(self, template_file: str, *args: Any, **values: Any) -> Any:
+    def render(self, template_file: str, *args: Any, **values: Any) -> str:
         """Render a template as ``was.render()`` does; ``was`` in it can be read only."""
-        return self.was.render(template_file, *args, **values)
+        from skitai.saddle.jinja import is_escaped  # which imports Jinja2: only whoever renders needs that
 
-    def render_all(self, template_file: str) -> Any:
-        """Render a template with all stored parts as variables that have the names of their requests."""
+        page = self.was.render(template_file, *args, **values)
+        return _Markup(page) if is_escaped(template_file) else page
+
+    def render_all(self, template_file: str) -> str:
+        """Render a template with all stored parts as variables that have the names of their requests.
+
+        A part that :meth:`render` made goes into it as it is; text is escaped as in every template.
+        """
         return self.render(template_file, {name: part for name, part in self._parts.items() if name is not None})
 
     def __setitem__(self, reqid: str | None, part: Any) -> None:

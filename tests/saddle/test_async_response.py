@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -155,6 +156,90 @@ def test_a_request_without_a_name(app: Saddle, service: Service, visit: Callable
         return proxy
 
     assert visit(app).get("/index").text == "GET pypi/skitai"
+
+
+# Templates
+
+
+@pytest.fixture
+def templates(app: Saddle, tmp_path: Path) -> Saddle:
+    """The app, with the templates of the documents and some more."""
+    files = {
+        "skitai.html": "<div>{{ r.url }} </div> \n<div>{{ r.text }}</div>",
+        "aquests.html": "<div>{{ r.url }} </div> \n<div>{{ r.text }}</div>",
+        "example.html": "<div>{{ skitai }}</div>\n<hr>\n<div>{{ aquests }}</div>",
+        "page.html": "{{ was.request.args.name }} {{ was.g.name }} {{ was.ab('index', 'x') }} {{ was.app.debug }} "
+        "{{ was.cookie.colour }} {{ text }}",
+        "plain.txt": "{{ x }}",
+        "late.html": "{{ was.cookie.set('colour', 'red') }}",
+        "calls.html": "{{ was.get('http://127.0.0.1/') }}",
+    }
+    for name, text in files.items():
+        (tmp_path / "templates").mkdir(exist_ok=True)
+        (tmp_path / "templates" / name).write_text(text)
+    app.home = str(tmp_path)
+    return app
+
+
+@pytest.mark.row("SAD-ASYNC-06", "SAD-ASYNC-07")
+@pytest.mark.parametrize("join", [False, True])
+def test_the_templates_of_the_documents(
+    templates: Saddle, service: Service, visit: Callable[..., Client], join: bool
+) -> None:
+    def response_handler(resp, proxy):
+        if resp.status_code == 200:
+            proxy[resp.reqid] = proxy.render("%s.html" % resp.reqid, r=resp)  # noqa: UP031
+        else:
+            proxy[resp.reqid] = "<div>Error in %s</div>" % resp.reqid  # noqa: UP031
+
+        if proxy.fetched_all():
+            if join:
+                # or just join response data
+                proxy.done(proxy["skitai"] + "<hr>" + proxy["aquests"])
+            proxy.done(proxy.render_all("example.html"))
+
+    @templates.route("/aresponse_example")
+    def aresponse_example(was):
+        proxy = was.aresponse(response_handler)
+        proxy.get("skitai", service.url("skitai"))
+        proxy.get("aquests", service.url("aquests"))
+        return proxy
+
+    first, second = (f"<div>{service.url(name)} </div> \n<div>GET {name}</div>" for name in ("skitai", "aquests"))
+    together = f"{first}<hr>{second}" if join else f"<div>{first}</div>\n<hr>\n<div>{second}</div>"
+    assert visit(templates).get("/aresponse_example").text == together
+
+
+@pytest.mark.row("SAD-ASYNC-07")
+def test_parts_that_no_template_made_are_escaped(templates: Saddle, service: Service) -> None:
+    @templates.route("/")
+    def index(was):
+        proxy = was.aresponse(lambda resp, proxy: proxy.done(proxy.render_all("example.html")))
+        proxy.get("one", service.url())
+        proxy["skitai"] = "<script>"
+        proxy["aquests"] = proxy.render("plain.txt", x="<b>")
+        return proxy
+
+    text = templates.test_client().get("/").text
+    assert text == "<div>&lt;script&gt;</div>\n<hr>\n<div>&lt;b&gt;</div>"
+
+
+@pytest.mark.row("SAD-ASYNC-06", "SAD-ASYNC-11")
+def test_was_in_templates(templates: Saddle, service: Service, visit: Callable[..., Client], written: Any) -> None:
+    @templates.route("/<name>")
+    def index(was, name, template="page.html"):
+        was.g.name = name.upper()
+        proxy = was.aresponse(lambda resp, proxy: proxy.done(proxy.render(template, {"text": resp.text})))
+        proxy.get("one", service.url("x"))
+        return proxy
+
+    client = visit(templates)
+    cookie = {"Cookie": "colour=blue"}
+    assert client.get("/oslo", headers=cookie).text == "oslo OSLO /x False blue GET x"
+    for template in ("late.html", "calls.html"):
+        assert "The response is not complete" in client.get(f"/oslo?template={template}", headers=cookie).text
+    assert "comes too late" in written.app
+    assert "start requests with proxy.get(reqid, ...)" in written.app
 
 
 # What is sent
