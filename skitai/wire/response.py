@@ -49,6 +49,7 @@ class ResponseHead:
 
     Attributes:
         data: the bytes to send. framing: one of the four above. length: Content-Length, ``None`` when unknown.
+        is_common: whether it may be sent to others as well; one that sets a cookie may not.
         keep_alive: whether the connection stays open after it.
 
     Raises:
@@ -56,7 +57,7 @@ class ResponseHead:
             status is not that of a final response; Content-Length is no number, or two.
     """
 
-    __slots__ = ("data", "framing", "keep_alive", "length")
+    __slots__ = ("data", "framing", "is_common", "keep_alive", "length")
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class ResponseHead:
         self.length = length
         self.keep_alive = keep_alive
         self.framing = framing
+        self.is_common = lines.is_common
         common_lines = common.both if lines.takes_common else common.without(lines)
         ending = _endings[framing, keep_alive, version]
         if length is not None and status != 204:
@@ -103,7 +105,7 @@ class ResponseHead:
 class _Lines:
     """The status line and the fields of an app, checked and encoded, and what its fields say about the message."""
 
-    __slots__ = ("data", "has_date", "has_server", "is_last", "length", "takes_common")
+    __slots__ = ("data", "has_date", "has_server", "is_common", "is_last", "length", "takes_common")
 
     def __init__(self, data: bytes, length: int | None, is_last: bool, has_date: bool, has_server: bool) -> None:
         self.data = data
@@ -112,6 +114,7 @@ class _Lines:
         self.has_date = has_date
         self.has_server = has_server
         self.takes_common = not (has_date or has_server)
+        self.is_common = b"et-cookie" not in data.lower()
 
 
 # Most responses of an app have the same fields as others before: looking them up takes 0.1 microseconds where checking
@@ -123,7 +126,7 @@ _remembered: dict[tuple[object, ...], _Lines] = {}
 def _new_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
     fields = [(name, value) for name, value in fields]
     lines = _make_lines(status, reason, fields)
-    if b"et-cookie" not in lines.data.lower():
+    if lines.is_common:
         if len(_remembered) >= _MOST_REMEMBERED:
             _remembered.clear()
         _remembered[(status, reason, *fields)] = lines
@@ -178,20 +181,42 @@ _endings = {
 }
 
 
-class CommonFields:
-    """The Server and Date lines that every response has; :meth:`refresh` once a second."""
+class ReadyHead:
+    """The bytes of a head, the length of the body that must follow, and whether the connection stays open after it."""
 
-    __slots__ = ("_date", "_server", "both")
+    __slots__ = ("data", "keep_alive", "length")
+
+    def __init__(self, data: bytes, length: int, keep_alive: bool) -> None:
+        self.data = data
+        self.length = length
+        self.keep_alive = keep_alive
+
+
+class CommonFields:
+    """The Server and Date lines that every response has; :meth:`refresh` once a second.
+
+    Attributes:
+        both: the two lines. ready: heads that were made in this second, by all that went into them.
+    """
+
+    __slots__ = ("_date", "_server", "both", "ready")
 
     def __init__(self, server: str) -> None:
         self._server = f"Server: {server}\r\n".encode("latin-1")
         self._date = b""
         self.both = self._server
+        self.ready: dict[tuple[object, ...], ReadyHead] = {}
 
     def refresh(self, http_date: str) -> None:
         """Take the current IMF-fixdate (RFC 9110 section 5.6.7)."""
         self._date = f"Date: {http_date}\r\n".encode("latin-1")
         self.both = self._server + self._date
+        self.ready.clear()
+
+    def keep(self, response: ResponseHead, key: tuple[object, ...], fields: Fields) -> None:
+        """Keep a head that has a Content-Length for the rest of the second, unless it sets a cookie."""
+        if response.is_common and response.length is not None and len(self.ready) < _MOST_REMEMBERED:
+            self.ready[(*key, *map(tuple, fields))] = ReadyHead(response.data, response.length, response.keep_alive)
 
     def without(self, lines: _Lines) -> bytes:
         """Return those of the two that an app did not send itself."""

@@ -753,3 +753,31 @@ def test_what_an_app_says_without_end_is_not_held_back_for_ever(serve):
     for _ in range(7):
         server.get()
     assert server.app_text().count("." * 9000) == 2
+
+
+def test_a_head_that_is_sent_again_belongs_to_the_same_response(serve):
+    """Heads are kept for a second: what differs in any way must not be taken for what was sent before."""
+    bodies = {"/a": [b"four"], "/b": [b"four", b"teen"], "/c": [b"", b"four"], "/d": [b"sevenfold"]}
+
+    def app(environ, start_response):
+        path = environ["PATH_INFO"]
+        fields = [["X-List", "no tuple"]] if path == "/list" else [("Content-Type", "text/plain")]
+        if path == "/cookie":
+            fields.append(("Set-Cookie", "a=" + environ["QUERY_STRING"]))
+        if path == "/iterator":
+            return start_response("200 OK", [*fields, ("Content-Length", "8")]) and iter([b"four", b"teen"])
+        start_response("200 OK", fields)
+        return bodies.get(path, [b"four"])
+
+    client = serve(app).connect()
+    for _ in range(2):
+        for path, parts in bodies.items():
+            assert client.request(target=path).body == b"".join(parts)
+            head = client.request("HEAD", path)
+            assert (head.body, head.status) == (b"", 200)
+        assert client.request(target="/list").body == b"four"
+        assert client.request(target="/iterator").body == b"fourteen"
+        assert client.request(target="/cookie?1").get("Set-Cookie") == "a=1"
+        assert client.request(target="/cookie?2").get("Set-Cookie") == "a=2"
+        assert client.request(target="/a").get("Set-Cookie") is None
+    assert serve(app).connect().request(target="/a").body == b"four"
