@@ -1,7 +1,8 @@
 """The examples of the documentation run.
 
-A block that begins with ```` ```python ```` is a script: it must end with exit code 0. ```` ```python serve ```` is a script that calls
-``skitai.run()``: it must serve ``/`` (its port is changed to a free one). ```` ```python no-run ```` is a fragment that is only compiled.
+A block that begins with ```` ```python ```` is a script: it must end with exit code 0. ```` ```python serve ```` is a
+script that calls ``skitai.run()``: it must serve ``/`` (its port is changed to a free one). ```` ```python no-run ````
+is a fragment that is only compiled.
 """
 
 from __future__ import annotations
