@@ -47,7 +47,8 @@ class ResProxy(Body):
         was: of the request.
         response_handler: called as ``response_handler(response, proxy)`` with each result, also with failed ones.
         prolog: sent before what is pushed first. epilog: sent after the rest.
-        timeout: seconds that the response waits for ``push()`` or ``done()`` while it has no request under way.
+        timeout: seconds that the response waits for ``push()`` or ``done()`` while it has no request under way; ``None``
+            waits for as long as it takes.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class ResProxy(Body):
         response_handler: Callable[[Any, ResProxy], object],
         prolog: Content | None = None,
         epilog: Content | None = None,
-        timeout: float = 60.0,
+        timeout: float | None = 60.0,
     ) -> None:
         if not callable(response_handler):
             raise TypeError("a response handler is a function that takes response and proxy")
@@ -278,7 +279,7 @@ def aresponse(
     prolog: Content | None = None,
     epilog: Content | None = None,
     *,
-    timeout: float = 60.0,
+    timeout: float | None = 60.0,
 ) -> ResProxy:
     """Return an async response: start requests with it, and return it. See :class:`ResProxy` for the arguments.
 

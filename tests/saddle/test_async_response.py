@@ -662,7 +662,8 @@ def test_the_time_for_that_begins_when_no_request_is_under_way(
     assert visit(app).get("/").text == "GET wait"
 
 
-def test_another_greenlet_may_push(app: Saddle, visit: Callable[..., Client]) -> None:
+@pytest.mark.parametrize("timeout", [60, None])
+def test_another_greenlet_may_push(app: Saddle, visit: Callable[..., Client], timeout: float | None) -> None:
     def write(proxy):
         for number in range(3):
             gevent.sleep(0.001)
@@ -671,7 +672,7 @@ def test_another_greenlet_may_push(app: Saddle, visit: Callable[..., Client]) ->
 
     @app.route("/")
     def index(was):
-        proxy = was.aresponse(print)
+        proxy = was.aresponse(print, timeout=timeout)
         gevent.spawn(write, proxy)
         return proxy
 
