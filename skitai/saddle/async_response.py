@@ -47,8 +47,8 @@ class ResProxy(Body):
         was: of the request.
         response_handler: called as ``response_handler(response, proxy)`` with each result, also with failed ones.
         prolog: sent before what is pushed first. epilog: sent after the rest.
-        timeout: seconds that the response waits for ``push()`` or ``done()`` while it has no request under way; ``None``
-            waits for as long as it takes.
+        timeout: seconds that the response waits for ``push()`` or ``done()`` while it has no request under way;
+            ``None`` waits for as long as it takes.
     """
 
     def __init__(
