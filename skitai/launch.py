@@ -147,9 +147,12 @@ class Launcher:
         wasc.config.update({each.name: getattr(self._options, each.name) for each in dataclasses.fields(self._options)})
         _cache.results.capacity = self._options.rcache_objmax
         site = Site()
-        for mount in self._mounts:
-            _mount(site, mount, current.app)
+        failed = [mount.point for mount in self._mounts if not _mount(site, mount, current.app)]
         current.flush()
+        if failed and post is not None and post.is_reload:
+            # At first a mount that cannot be loaded answers 404 and the others run; but it must not replace one that
+            # works. The supervisor keeps the old workers when a new one ends like this.
+            raise ConfigurationError(f"the app at {', '.join(failed)} cannot be loaded: app.log says why")
         has_log = self._options.request_log
         server = Server(site, self._settings, current, max(index - 1, 0), has_access_log=has_log)
         tls = self._tls()
@@ -165,14 +168,16 @@ class Launcher:
         return server_context(options.certfile, options.keyfile, options.passphrase)
 
 
-def _mount(site: Site, mount: Mount, log: logs.Logger) -> None:
+def _mount(site: Site, mount: Mount, log: logs.Logger) -> bool:
+    """Mount one target; returns whether its app could be loaded."""
     target = mount.target
     if isinstance(target, Directory):
         site.mount_directory(mount.point, str(target.path), mount.host)
-    else:
-        app = AppRef(mount.point, target, mount.pref)
-        app.load(log)
-        site.mount_app(mount.point, app, mount.host)
+        return True
+    app = AppRef(mount.point, target, mount.pref)
+    is_loaded = app.load(log)
+    site.mount_app(mount.point, app, mount.host)
+    return is_loaded
 
 
 def _close(sockets: list[socket]) -> None:

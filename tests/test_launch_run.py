@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import socket
 import sys
 
@@ -563,3 +564,33 @@ def test_the_request_log_can_be_left_out(workplace):
     assert script.stop() == 0
     assert "seen /page" in script.text  # the app log is another one
     assert "GET /page" not in script.text
+
+
+def test_a_reload_with_a_broken_app_keeps_the_workers_that_work(workplace):
+    app = """
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            return [b"VERSION"]
+    """
+    workplace.file("site/app.py", app.replace("VERSION", "one"))
+    script = workplace.serve(
+        """
+        import skitai
+
+        if __name__ == "__main__":
+            skitai.mount("/", "site/app.py")
+            skitai.run(port=0)
+        """,
+        name="service.py",
+    )
+    assert script.get("/").text == "one"
+    workplace.file("site/app.py", "this is no Python")
+    script.signal(signal.SIGHUP)
+    script.line("reload given up, the old workers stay")
+    assert "the app at / cannot be loaded" in script.text
+    assert script.get("/").text == "one"
+    workplace.file("site/app.py", app.replace("VERSION", "two and more"))
+    script.signal(signal.SIGHUP)
+    script.line("new workers are ready")
+    assert script.get("/").text == "two and more"
+    assert script.stop() == 0

@@ -69,12 +69,14 @@ class Post:
         life_line: a file descriptor that becomes readable when the master is gone.
         workers: how many there are.
         master: process id of the master.
+        is_reload: whether it is to take the place of a worker that serves well.
     """
 
     index: int
     life_line: int
     workers: int
     master: int
+    is_reload: bool
     _ready: int
 
     def ready(self) -> None:
@@ -221,7 +223,8 @@ class Supervisor:
 
     def _start(self, index: int) -> None:
         ready, is_ready = os.pipe()
-        post = Post(index, self._life_line[0], self._orders.workers, os.getpid(), is_ready)
+        is_reload = self._reload_ends is not None
+        post = Post(index, self._life_line[0], self._orders.workers, os.getpid(), is_reload, is_ready)
         # Nothing buffered may be written twice, and no signal may come before the child has let go of our handlers.
         sys.stdout.flush()
         sys.stderr.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from skitai.errors import ConnectionFailed, ProtocolError
+from skitai.errors import ConnectFailed, ConnectionFailed, NameNotFound, ProtocolError, TlsFailed
 from skitai.net import logs
 from skitai.was import _clients
 from skitai.wire.balance import MemberState
@@ -95,7 +95,8 @@ class Task:
         """
         is_network = isinstance(error, (ConnectionFailed, ProtocolError))
         if self._state is not None:
-            if is_network:
+            # Only who cannot be reached is put aside: a request that every member chokes on must not put all aside.
+            if isinstance(error, (ConnectFailed, NameNotFound, TlsFailed)):
                 self._state.fail(monotonic())
             else:
                 self._state.end()

@@ -52,9 +52,13 @@ def test_other_processes_know_it(memory: Once) -> None:
     assert not memory.is_first(b"x", 2)
 
 
-def test_it_is_made_once() -> None:
-    assert once.prepare() is once.prepare()
-    assert in_a_fork(lambda: once.prepare().is_first(os.urandom(16), 1 << 40)) == 1
+def test_it_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(once, "_shared", None)  # not that of this process: its periods are those of a real clock
+    memory = once.prepare()
+    assert once.prepare() is memory
+    assert in_a_fork(lambda: once.prepare().is_first(b"x", 1)) == 1
+    assert not memory.is_first(b"x", 1)
+    memory.close()
 
 
 def test_each_server_has_its_own_key(memory: Once) -> None:
