@@ -120,9 +120,7 @@ class Worker:
         for number, code in {Signals.SIGTERM: EXIT_OK, **alone}.items():
             self._watch(get_hub().loop.signal(number), self._tell, code)
         self._watch(get_hub().loop.signal(Signals.SIGUSR2), self._hurry)
-        # A supervisor renames the files itself, and whoever writes next notices; a second rename would be one too many.
-        rotate = self._logs.rotate if alone else self._logs.flush
-        self._watch(get_hub().loop.signal(Signals.SIGUSR1), rotate)
+        self._watch(get_hub().loop.signal(Signals.SIGUSR1), self._logs.rotate)
 
     def _watch(self, watcher: Any, callback: Callable[..., object], *args: object) -> None:
         watcher.start(callback, *args)
