@@ -1,8 +1,9 @@
 """Which member of a cluster gets the next request. Decisions only: the clock is an argument.
 
 Among the members that are not put aside, the one with the fewest requests in flight (per weight) is chosen; equal ones
-take turns. A member that cannot be reached is put aside for one second, twice as long each time it fails again, a minute at most,
-and is then tried again by one request. When all are put aside, the one whose time is over first is tried.
+take turns. A member that cannot be reached is put aside for one second, twice as long each time it fails again, a
+minute at most, and is then tried again by one request. When all are put aside, the one whose time is over first is
+tried.
 """
 
 from __future__ import annotations
