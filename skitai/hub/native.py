@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from greenlet import GreenletExit
-
 from skitai.errors import ClientDisconnected
 from skitai.hub.app_ref import is_native
 from skitai.hub.exchange import Exchange
@@ -64,9 +62,4 @@ class NativeHandler(WsgiHandler):
         except ClientDisconnected:
             exchange.abort()
         except BaseException as error:  # sys.exit() in a view must not leave its client waiting
-            if error is exchange.refusal:
-                self._refuse(exchange, error)
-            else:
-                self._failed(exchange, app)
-            if isinstance(error, GreenletExit):
-                raise
+            self._broke_off(exchange, app, error)

@@ -217,15 +217,19 @@ class WsgiHandler:
         except ClientDisconnected:
             exchange.abort()
         except BaseException as error:  # sys.exit() in a view must not leave its client waiting
-            if error is exchange.refusal:
-                self._refuse(exchange, error)
-            else:
-                self._failed(exchange, app)
-            if isinstance(error, GreenletExit):
-                raise
+            self._broke_off(exchange, app, error)
         finally:
             if result.__class__ is not list:
                 self._close(exchange, result)
+
+    def _broke_off(self, exchange: Exchange, app: Any, error: BaseException) -> None:
+        """A call of the app ended with an exception: answer, and pass on only what ends the greenlet itself."""
+        if error is exchange.refusal:
+            self._refuse(exchange, error)
+        else:
+            self._failed(exchange, app)
+        if isinstance(error, GreenletExit):
+            raise error
 
     def _environ(self, exchange: Exchange) -> dict[str, Any]:
         head = exchange.head
