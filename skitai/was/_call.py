@@ -1,67 +1,51 @@
-"""What a caller asked for, once and for all: it is never changed on its way through cache, cluster, pool and client."""
+"""What every call is, whatever it calls: what requests, tasks, results and the result cache ask of one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from skitai.wire.auth import Credentials
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from skitai.was._bodies import StreamedBody
     from skitai.was._result import Result
 
-#: Methods that may be sent again when it is not known whether the first one arrived (RFC 9110 section 9.2.2).
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
-
-class Call(NamedTuple):
-    """One call of a service, whether it goes to one server or to all members of a cluster.
+class Call(Protocol):
+    """What a caller asked for, once and for all: it is never changed on its way through cache, cluster, pool and client.
 
     Attributes:
         protocol: key of the client in ``_clients``.
-        method: of HTTP, or the operation of a database.
-        uri: a URL, or ``@alias/path``.
+        method: of HTTP, or the command of a database.
+        uri: what is called, or ``@alias``; without credentials.
         is_map: send it to all members of the alias.
-        body: of the request. lines: header lines of the request, without Host and those that differ per attempt.
-        auth: credentials. verify: of TLS; ``None`` is as the alias or the process says.
-        timeout: seconds the connection may be silent.
         meta, use_cache, filter, callback: as the caller gave them.
         result: class of the result.
         name: how the service was called, for the logs.
+        key: what makes two calls the same for the result cache; ``None`` for one that cannot be compared. Credentials
+            are part of it, so that users do not get each other's private data.
     """
 
-    protocol: str
-    method: str
-    uri: str
-    is_map: bool
-    body: bytes | StreamedBody
-    lines: str
-    auth: Credentials | None
-    verify: bool | str | None
-    timeout: float
-    meta: dict[str, Any] | None
-    use_cache: bool
-    filter: Callable[[Result], object] | None
-    callback: Any
-    result: type[Result]
-    name: str
-
     @property
-    def key(self) -> tuple[object, ...] | None:
-        """What makes two calls the same for the result cache; ``None`` when a body cannot be compared.
-
-        Headers and credentials are part of it, so that users do not get each other's private data.
-        """
-        if not isinstance(self.body, bytes):
-            return None
-        return (self.is_map, self.protocol, self.method, self.uri, self.body, self.lines, self.auth, self.verify)
-
-    def __repr__(self) -> str:
-        # Not the fields: credentials may be among the headers too.
-        return f"<Call {self.name}{'.map' if self.is_map else ''} {self.uri}>"
-
+    def protocol(self) -> str: ...
     @property
-    def can_repeat(self) -> bool:
-        """Whether the request may be sent again after it went out without an answer."""
-        return self.method in IDEMPOTENT and (isinstance(self.body, bytes) or self.body.can_repeat)
+    def method(self) -> str: ...
+    @property
+    def uri(self) -> str: ...
+    @property
+    def is_map(self) -> bool: ...
+    @property
+    def meta(self) -> dict[str, Any] | None: ...
+    @property
+    def use_cache(self) -> bool: ...
+    @property
+    def filter(self) -> Callable[[Any], object] | None: ...
+    @property
+    def callback(self) -> Any: ...
+    @property
+    def result(self) -> type[Result]: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def key(self) -> tuple[object, ...] | None: ...
+
+    def close(self) -> None:
+        """Let go of what was to be sent: all of it was, or nothing more will be."""

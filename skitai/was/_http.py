@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from skitai.errors import ConnectionFailed, ConnectTimeout, ReadTimeout, SkitaiError, WriteTimeout
 from skitai.was import _clients, _engine, _settings
@@ -14,6 +14,7 @@ from skitai.wire.auth import Authorization, bearer, parse_challenges
 from skitai.wire.http1 import ResponseHead
 
 if TYPE_CHECKING:
+    from skitai.was._http_call import HttpCall
     from skitai.was._task import Task
 
 _TIMEOUTS = (ConnectTimeout, ReadTimeout, WriteTimeout)
@@ -21,7 +22,7 @@ _TIMEOUTS = (ConnectTimeout, ReadTimeout, WriteTimeout)
 
 def start(task: Task) -> HttpRun:
     """Send the request of ``task``; see :mod:`skitai.was._clients`."""
-    call = task.call
+    call = cast("HttpCall", task.call)
     default = _settings.current.verify if call.verify is None else call.verify
     if task.cluster is None:
         url = urls.parse_url(call.uri)
@@ -52,11 +53,12 @@ class HttpRun:
     """One task at one server: one attempt, or a second one for a stale connection and for a challenge."""
 
     __slots__ = (
-        "_attempt", "_authority", "_has_authorized", "_has_repeated", "_origin", "_target", "_task", "_transaction",
+        "_attempt", "_authority", "_call", "_has_authorized", "_has_repeated", "_origin", "_target", "_task", "_transaction",
     )  # fmt: skip
 
     def __init__(self, task: Task, origin: Origin, target: str, authority: str) -> None:
         self._task = task
+        self._call = cast("HttpCall", task.call)
         self._origin = origin
         self._target = target
         self._authority = authority
@@ -67,7 +69,7 @@ class HttpRun:
 
     def send(self) -> None:
         """Send the request, at once when there is a connection for it."""
-        call = self._task.call
+        call = self._call
         host = "" if call.lines.startswith("Host:") else f"Host: {self._authority}\r\n"
         more = "" if call.use_cache else _no_cache(call.lines)
         if call.auth is not None:
@@ -91,7 +93,7 @@ class HttpRun:
 
     def attempt_answered(self, attempt: HttpAttempt, head: ResponseHead, content: bytes) -> None:
         """The answer is complete: hand it on, or answer its challenge."""
-        task, call = self._task, self._task.call
+        task, call = self._task, self._call
         if head.status == 401 and call.auth is not None and self._answer_challenge(head):
             self.send()
             return
@@ -105,7 +107,7 @@ class HttpRun:
 
     def attempt_failed(self, attempt: HttpAttempt, error: Exception) -> None:
         """There is no answer: send again where that is safe, or give up."""
-        can_repeat = not attempt.was_sent or self._task.call.can_repeat
+        can_repeat = not attempt.was_sent or self._call.can_repeat
         if can_repeat and not self._has_repeated and self._was_stale(attempt, error):
             self._has_repeated = True
             pool = _engine.current().pools.get(self._origin)
@@ -127,19 +129,19 @@ class HttpRun:
     # Credentials
 
     def _authorization(self) -> str:
-        credentials = self._task.call.auth
+        credentials = self._call.auth
         assert credentials is not None
         if credentials.user is None:
             return f"Authorization: {bearer(credentials.secret)}\r\n"
         known = _engine.current().authorizations.get((self._origin, credentials.user))
         if known is None:
             return ""
-        value = known.value(credentials.user, credentials.secret, self._task.call.method, self._target)
+        value = known.value(credentials.user, credentials.secret, self._call.method, self._target)
         return f"Authorization: {value}\r\n"
 
     def _answer_challenge(self, head: ResponseHead) -> bool:
         """Choose how to authorize; return whether the request should be sent again with that."""
-        call = self._task.call
+        call = self._call
         credentials = call.auth
         if credentials is None or credentials.user is None or self._has_authorized:
             return False

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from skitai.errors import LocalProtocolError
 from skitai.was import _clusters, _settings
 from skitai.was._bodies import StreamedBody
-from skitai.was._call import Call
 from skitai.was._http_result import HttpResult
 from skitai.was._result import Result
 from skitai.wire import clusters, encodings, formdata, urls
@@ -35,6 +34,59 @@ class HttpService(NamedTuple):
     result: type[Result] = HttpResult
 
 
+#: Methods that may be sent again when it is not known whether the first one arrived (RFC 9110 section 9.2.2).
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+
+class HttpCall(NamedTuple):
+    """One call over HTTP; see :class:`skitai.was._call.Call`.
+
+    Attributes:
+        method: of HTTP.
+        uri: a URL, or ``@alias/path``.
+        body: of the request. lines: header lines of the request, without Host and those that differ per attempt.
+        auth: credentials. verify: of TLS; ``None`` is as the alias or the process says.
+        timeout: seconds the connection may be silent.
+    """
+
+    protocol: str
+    method: str
+    uri: str
+    is_map: bool
+    body: Body
+    lines: str
+    auth: Credentials | None
+    verify: bool | str | None
+    timeout: float
+    meta: dict[str, Any] | None
+    use_cache: bool
+    filter: Callable[[Any], object] | None
+    callback: Any
+    result: type[Result]
+    name: str
+
+    @property
+    def key(self) -> tuple[object, ...] | None:
+        """See :class:`skitai.was._call.Call`: headers are part of it."""
+        if not isinstance(self.body, bytes):
+            return None
+        return (self.is_map, self.protocol, self.method, self.uri, self.body, self.lines, self.auth, self.verify)
+
+    @property
+    def can_repeat(self) -> bool:
+        """Whether the request may be sent again after it went out without an answer."""
+        return self.method in IDEMPOTENT and (isinstance(self.body, bytes) or self.body.can_repeat)
+
+    def close(self) -> None:
+        """Close the files of the body."""
+        if not isinstance(self.body, bytes):
+            self.body.close()
+
+    def __repr__(self) -> str:
+        # Not the fields: credentials may be among the headers too.
+        return f"<HttpCall {self.name}{'.map' if self.is_map else ''} {self.uri}>"
+
+
 class Options(NamedTuple):
     """What every service takes beside its own arguments; see ``docs/was.md``."""
 
@@ -52,7 +104,7 @@ class Options(NamedTuple):
 UPLOAD = "multipart/form-data"
 
 
-def make_call(service: HttpService, uri: str, data: Any, options: Options, is_map: bool) -> Call:
+def make_call(service: HttpService, uri: str, data: Any, options: Options, is_map: bool) -> HttpCall:
     """Return the call, complete but for what depends on the server that will get it.
 
     Raises:
@@ -77,16 +129,16 @@ def make_call(service: HttpService, uri: str, data: Any, options: Options, is_ma
         _check_alias(uri)
     lines, has_authorization = _header_lines(options.headers, content_type, body, service.content_type is not None)
     timeout = options.timeout
-    return Call(
+    return HttpCall(
         service.protocol, service.method, uri, is_map, body, lines, None if has_authorization else auth, options.verify,
         _settings.current.idle_time if timeout is None else float(timeout), options.meta, options.use_cache,
         options.filter, options.callback, service.result, service.name,
     )  # fmt: skip
 
 
-def empty_call(service: HttpService, uri: object, options: Options, is_map: bool) -> Call:
+def empty_call(service: HttpService, uri: object, options: Options, is_map: bool) -> HttpCall:
     """Return a call that says what was asked for, when it cannot be made."""
-    return Call(
+    return HttpCall(
         service.protocol, service.method, str(uri), is_map, b"", "", None, None, 0.0, options.meta, False,
         options.filter, options.callback, service.result, service.name,
     )  # fmt: skip

@@ -78,7 +78,7 @@ class Request:
 
     def settle(self, results: tuple[Result, ...]) -> Request:
         """Take results that are there already: from the cache, or of a call that could not be made."""
-        self._close_body()
+        self.call.close()
         if self.call.callback is not None:
             workers.spawn(self._call_back, results)
         else:
@@ -171,7 +171,7 @@ class Request:
         self._left -= 1
         if self._left > 0:
             return
-        self._close_body()
+        self.call.close()
         self._done = done = self._collect()
         # Tasks know their request: without this cycle an ended request goes at once, not when the garbage collector
         # comes. On the fan-out page of `benchmarks/`, cycles cost 40 % of the time of the process.
@@ -259,10 +259,6 @@ class Request:
             _callback.invoke(self.call.callback, self._hand(results)[0])
         except Exception:
             logs.current().app.traceback(tag=self.context.log_tag)
-
-    def _close_body(self) -> None:
-        if not isinstance(self.call.body, bytes):
-            self.call.body.close()
 
     def __repr__(self) -> str:
         state = f"waiting for {self._left}" if self._left else f"status={self.status}"

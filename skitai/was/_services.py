@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from skitai.errors import UnknownAlias
 from skitai.was import _modes, _request, _settings
-from skitai.was._http_call import UPLOAD, Headers, HttpService, Options, empty_call, make_call
+from skitai.was._http_call import UPLOAD, Headers, HttpCall, HttpService, Options, empty_call, make_call
 from skitai.wire import encodings
 
 if TYPE_CHECKING:
-    from skitai.was._call import Call
     from skitai.was._context import Context
     from skitai.was._request import Request
 
@@ -120,7 +119,7 @@ def _start_plain(context: Context, service: HttpService, uri: str, is_map: bool)
 
 
 @lru_cache(maxsize=1024)
-def _plain_call(name: str, uri: str, is_map: bool, version: int) -> Call:
+def _plain_call(name: str, uri: str, is_map: bool, version: int) -> HttpCall:
     """Make the call of a URL with nothing else. A call cannot change, so equal ones can be the same.
 
     Most calls of most apps are such, to few URLs; remembered, one costs 0.2 instead of 2.6 microseconds.

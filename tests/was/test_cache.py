@@ -10,7 +10,7 @@ from gevent.event import Event
 from skitai import was
 from skitai.was import _cache
 from skitai.was._cache import ResultCache
-from skitai.was._call import Call
+from skitai.was._http_call import HttpCall
 from skitai.was._http_result import HttpResult
 from skitai.wire import clusters
 
@@ -204,8 +204,8 @@ def test_a_filter_is_applied_to_what_is_kept(peers: Peers) -> None:
 # The cache itself, with a clock of our own
 
 
-def entry(uri: str) -> tuple[Call, tuple[HttpResult, ...]]:
-    call = Call("http", "GET", uri, False, b"", "", None, None, 10.0, None, True, None, None, HttpResult, "get")
+def entry(uri: str) -> tuple[HttpCall, tuple[HttpResult, ...]]:
+    call = HttpCall("http", "GET", uri, False, b"", "", None, None, 10.0, None, True, None, None, HttpResult, "get")
     return call, (HttpResult(call, None, 3, 200, "OK"),)
 
 
