@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .setup-stamp
 ARGS ?=
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test servers check bench clean
 
 setup: $(STAMP)
 
@@ -24,8 +24,20 @@ $(STAMP): setup.py
 demo: setup
 	$(BIN)/python examples/search_cluster/demo.py $(ARGS)
 
-test: setup
+test: setup servers
 	$(BIN)/python -m pytest $(ARGS)
+
+# The servers that the tests start themselves. Root gets what is missing installed, others are told what to install;
+# SKITAI_TEST_PG and SKITAI_TEST_REDIS may name servers that run elsewhere.
+servers:
+	@missing=""; \
+	test -n "$$SKITAI_TEST_PG" || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+		|| missing="$$missing postgresql"; \
+	test -n "$$SKITAI_TEST_REDIS" || command -v redis-server >/dev/null || command -v valkey-server >/dev/null \
+		|| missing="$$missing redis-server"; \
+	test -z "$$missing" || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "make test: installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq$$missing >/dev/null; \
+	else echo "make test: apt-get install$$missing"; exit 1; fi
 
 check: setup
 	$(BIN)/python -m ruff check .

@@ -9,8 +9,10 @@ SkitaiError
 │   └── LocalProtocolError      our own side (an app, a caller) tried to send something invalid
 ├── ConnectionFailed        the network failed; carries the 7xx code of the result
 │   ├── NameNotFound, ConnectFailed, ConnectTimeout, ReadTimeout, WriteTimeout, PeerClosed, TlsFailed
+│   └── CallCancelled           ``request.cancel()``: whoever called wants no answer any more
 ├── OperationTimeout        a wait ended before its result came
 ├── RequestFailed           ``reraise()`` of a result whose status is not 3
+├── TransactionFailed       a transaction was to be committed after one of its statements had failed
 └── ClientDisconnected      the client of a served request went away
 
 AlreadyRunning is no error but the end of a module: a SystemExit, as all that leaves ``skitai.run()``.
@@ -128,6 +130,12 @@ class PeerClosed(ConnectionFailed):
     code = 705
 
 
+class CallCancelled(ConnectionFailed):
+    """Whoever called wants no answer any more."""
+
+    code = 706
+
+
 class OperationTimeout(SkitaiError):
     """A wait ended before its result came."""
 
@@ -147,6 +155,10 @@ class RequestFailed(SkitaiError):
 
     def __str__(self) -> str:
         return f"{self.code} {self.reason}"
+
+
+class TransactionFailed(SkitaiError):
+    """A transaction was to be committed after one of its statements had failed: nothing of it was kept."""
 
 
 class ClientDisconnected(SkitaiError, ConnectionError):

@@ -10,6 +10,7 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 
 from skitai.was._context import preserved  # noqa: E402
+from tests import servers  # noqa: E402
 from tests.scripts import Workplace  # noqa: E402
 
 
@@ -26,3 +27,33 @@ def workplace(tmp_path: Path) -> Iterator[Workplace]:
     place = Workplace(tmp_path)
     yield place
     place.clean_up()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.Postgres]:
+    """A PostgreSQL server of our own, which a test may restart."""
+    server = servers.Postgres()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres(request: pytest.FixtureRequest) -> servers.Address:
+    """A PostgreSQL database: of the server that ``SKITAI_TEST_PG`` names, or of our own."""
+    given = servers.from_environment("SKITAI_TEST_PG")
+    return given or request.getfixturevalue("postgres_server").address  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[servers.Redis]:
+    """A Redis server of our own, which a test may restart."""
+    server = servers.Redis()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_address(request: pytest.FixtureRequest) -> servers.Address:
+    """A Redis server: the one that ``SKITAI_TEST_REDIS`` names, or our own."""
+    given = servers.from_environment("SKITAI_TEST_REDIS")
+    return given or request.getfixturevalue("redis_server").address  # type: ignore[no-any-return]

@@ -48,25 +48,42 @@ class GreenletPool:
         Switching straight from a watcher's callback is how gevent itself resumes greenlets: when the worker blocks it
         switches to the hub, which goes on behind this call.
         """
-        if self._parked:
-            worker = self._parked.pop()
-        else:
-            worker = Worker(self._work, self._hub)
-            self._count += 1
-            worker.switch()  # to its first park(): the arguments that start a greenlet live as long as it does
+        worker = self._parked.pop() if self._parked else self._new_worker()
         worker.spawn_tree_locals = {}
         worker.switch(fn, args)
+
+    def begin(self, fn: Callable[..., object], *args: Any) -> None:
+        """Run ``fn(*args)`` on a worker at once; the caller goes on when that has ended or blocks, after the hub had
+        a turn. Any greenlet of the hub's thread may call this, also the hub itself.
+        """
+        me = getcurrent()
+        if me is self._hub:
+            self.run(fn, *args)
+            return
+        callback = self._hub.loop.run_callback(me.switch)
+        try:
+            self.run(fn, *args)
+        finally:
+            callback.stop()  # an exception that was thrown into the caller came first
 
     def spawn(self, fn: Callable[..., object], *args: Any) -> None:
         """Run ``fn(*args)`` on a worker in the next turn of the hub; any greenlet of the hub's thread may call this."""
         self._hub.loop.run_callback(self.run, fn, *args)
+
+    def _new_worker(self) -> Worker:
+        """Return a worker that is parked already: the arguments that start a greenlet live as long as it does."""
+        worker = Worker(self._work, getcurrent())
+        self._count += 1
+        worker.switch()
+        worker.parent = self._hub
+        return worker
 
     def _work(self) -> None:
         me = getcurrent()
         parked = self._parked
         hub = self._hub
         park = super(Hub, hub).switch  # type: ignore[misc]
-        fn, args = park()
+        fn, args = greenlet.switch(me.parent)  # back to _new_worker()
         while True:
             try:
                 fn(*args)
@@ -110,6 +127,11 @@ def current() -> GreenletPool:
 def run(fn: Callable[..., object], *args: Any) -> None:
     """:meth:`GreenletPool.run` of this thread's pool."""
     current().run(fn, *args)
+
+
+def begin(fn: Callable[..., object], *args: Any) -> None:
+    """:meth:`GreenletPool.begin` of this thread's pool."""
+    current().begin(fn, *args)
 
 
 def spawn(fn: Callable[..., object], *args: Any) -> None:

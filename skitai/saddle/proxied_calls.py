@@ -5,7 +5,8 @@ from __future__ import annotations
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
-from skitai.was._missing import SERVICES
+from skitai.was._db_services import SERVICES as DATABASES
+from skitai.was._missing import SERVICES as MISSING
 from skitai.was._request import Request
 from skitai.was._result import REQID
 from skitai.was._services import HTTP
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from skitai.saddle.async_response import ResProxy
 
 #: Names of the services that a proxy has.
-NAMES = (*HTTP, "rpc", *SERVICES)
+NAMES = (*HTTP, "rpc", *DATABASES, *MISSING)
 
 
 class ProxiedService:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Call(Protocol):
-    """What a caller asked for, once and for all: it is never changed on its way through cache, cluster, pool and client.
+    """What a caller asked for: it is never changed on its way through cache, cluster, pool and client.
 
     Attributes:
         protocol: key of the client in ``_clients``.

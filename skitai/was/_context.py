@@ -10,7 +10,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from skitai.lib.attributes import AttributeDict
-from skitai.was import _missing, _modes, _rpc, _services, _settings
+from skitai.was import _db_services, _missing, _modes, _rpc, _services, _settings
 from skitai.was._exchange import RequestView
 from skitai.was._loggers import Loggers
 from skitai.was._utilities import Utilities
@@ -37,6 +37,18 @@ class _HttpName:
         return self if context is None else _services.Service(context, self._service)
 
 
+class _DbName:
+    """``was.postgresql`` and its like. No data descriptor, as :class:`_HttpName`."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, context: Context | None, owner: type[Context]) -> Any:
+        return self if context is None else _db_services.DbService(context, self._name)
+
+
 class Context(Utilities):
     """``was`` of one request.
 
@@ -53,6 +65,23 @@ class Context(Utilities):
     def rpc(self) -> _rpc.RpcService:
         """XML-RPC: ``was.rpc(url).method(args)``."""
         return _rpc.RpcService(self)
+
+    def ajob(self, alias: str, callback: Any = None, timeout: float = 10) -> Any:
+        """Return a stub of a cluster of databases, whose commands nobody waits for; also while an app starts up.
+
+        ``wasc.ajob("@mydb", fill_cache).execute("select ...")`` calls ``fill_cache(result)`` when the answer is there,
+        or is known never to come.
+
+        Args:
+            alias: with or without ``@``.
+            callback: see :meth:`skitai.was._services.Service.__call__`; ``None`` ignores the result.
+                That a job failed is in the log in any case.
+            timeout: seconds that each command may take.
+
+        Raises:
+            UnknownAlias: there is no such cluster.
+        """
+        return _db_services.job(self, alias, callback, timeout)
 
     @property
     def wasc(self) -> ProcessContext:
@@ -109,6 +138,8 @@ class Context(Utilities):
 
 for _name in _services.HTTP:
     setattr(Context, _name, _HttpName(_name))
+for _name in _db_services.SERVICES:
+    setattr(Context, _name, _DbName(_name))
 for _name, _service in _missing.SERVICES.items():
     setattr(Context, _name, _service)
 

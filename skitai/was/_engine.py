@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import get_hub
 
@@ -16,6 +16,17 @@ from skitai.wire.auth import Authorization
 
 if TYPE_CHECKING:
     from skitai.was._http_pool import HttpPool, Origin
+    from skitai.wire.databases import Database
+
+
+class Pool(Protocol):
+    """Connections that are shared."""
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses."""
+
+    def drop_all(self) -> None:
+        """After a fork: forget them all without a word to their servers."""
 
 
 class Engine:
@@ -23,6 +34,7 @@ class Engine:
 
     Attributes:
         pools: HTTP connections by origin.
+        databases: connections to databases.
         authorizations: how to answer the challenges of an origin, for one user.
         sweep: closes what idles or hangs.
     """
@@ -31,21 +43,26 @@ class Engine:
         self.hub = hub
         self.sweep = Sweep()
         self.pools: dict[Origin, HttpPool] = {}
+        self.databases: dict[Database, Pool] = {}
         self.authorizations: dict[tuple[Origin, str], Authorization] = {}
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        for pool in list(self.pools.values()):
+        for pool in self._all_pools():
             pool.close_idle()
 
     def forget_process(self) -> None:
         """After a fork: the connections belong to the parent, which goes on with them."""
-        for pool in self.pools.values():
+        for pool in self._all_pools():
             pool.drop_all()
         self.pools.clear()
+        self.databases.clear()
+
+    def _all_pools(self) -> list[Pool]:
+        return [*self.pools.values(), *self.databases.values()]
 
     def __repr__(self) -> str:
-        return f"<Engine {list(self.pools.values())}>"
+        return f"<Engine {self._all_pools()}>"
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()

@@ -53,7 +53,8 @@ class HttpRun:
     """One task at one server: one attempt, or a second one for a stale connection and for a challenge."""
 
     __slots__ = (
-        "_attempt", "_authority", "_call", "_has_authorized", "_has_repeated", "_origin", "_target", "_task", "_transaction",
+        "_attempt", "_authority", "_call", "_has_authorized", "_has_repeated", "_origin", "_target", "_task",
+        "_transaction",
     )  # fmt: skip
 
     def __init__(self, task: Task, origin: Origin, target: str, authority: str) -> None:
@@ -88,6 +89,12 @@ class HttpRun:
         """See :class:`skitai.was._task.Running`."""
         if self._attempt is not None:
             self._attempt.poll()
+
+    def cancel(self) -> None:
+        """See :class:`skitai.was._task.Running`."""
+        self._has_repeated = True
+        if self._attempt is not None:
+            self._attempt.cancel()
 
     # As the asker of an attempt
 

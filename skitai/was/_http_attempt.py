@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from skitai.errors import CallCancelled
 from skitai.wire.http1 import ResponseHead
 
 if TYPE_CHECKING:
@@ -92,6 +93,14 @@ class HttpAttempt:
         """Nobody had a connection for it in time."""
         if self.queue is not None:
             self.queue.withdraw(self)
+
+    def cancel(self) -> None:
+        """Nobody wants the answer."""
+        error = CallCancelled("the call was cancelled")
+        if self.queue is not None:
+            self.queue.withdraw(self, error)
+        elif self.connection is not None:
+            self.connection.give_up(error)
 
     def poll(self) -> None:
         """Read what the server may have answered that the hub has not seen."""

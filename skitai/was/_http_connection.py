@@ -238,6 +238,10 @@ class HttpConnection:
         else:
             self._fail(ReadTimeout(f"{self._pool.origin} said nothing for {attempt.timeout:g} seconds"))
 
+    def give_up(self, error: Exception) -> None:
+        """The attempt under way ends with ``error``, and the connection with it."""
+        self._fail(error)
+
     def close(self) -> None:
         """Close it; the pool knows."""
         self._pool.engine.sweep.forget(self)

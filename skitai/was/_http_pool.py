@@ -60,13 +60,14 @@ class HttpPool:
         self.engine.sweep.watch(attempt)
         self._connect_more()
 
-    def withdraw(self, attempt: HttpAttempt) -> None:
-        """``attempt`` waited too long."""
+    def withdraw(self, attempt: HttpAttempt, error: Exception | None = None) -> None:
+        """``attempt`` waits no longer: for too long already, unless ``error`` says why."""
         self._waiting.remove(attempt)
+        attempt.queue = None
         self.engine.sweep.forget(attempt)
         self._forget_if_empty()
         most = _settings.current.connections
-        attempt.fail(ReadTimeout(f"none of the {most} connections to {self.origin} got free in time"))
+        attempt.fail(error or ReadTimeout(f"none of the {most} connections to {self.origin} got free in time"))
 
     # For connections
 

@@ -57,8 +57,6 @@ SERVICES = {
     for client, names in {
         "gRPC": ("grpc",),
         "WebSocket": ("ws", "wss"),
-        "databases": ("db",),
-        "PostgreSQL": ("postgresql",),
         "SQLite": ("sqlite3",),
         "Redis": ("redis",),
         "MongoDB": ("mongodb",),

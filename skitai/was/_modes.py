@@ -53,3 +53,13 @@ def check_call(context: Context, callback: Any, is_map: bool) -> None:
             raise RuntimeError("a map has several results, which one callback cannot take: use getswait()")
     elif current.is_single and context.exchange is not None:
         raise RuntimeError("Should have callback in Main thread")
+
+
+def check_waiting(context: Context) -> None:
+    """Refuse what waits while it is called, such as a transaction.
+
+    Raises:
+        RuntimeError: it is called in a request of the single-thread mode.
+    """
+    if current.is_single and context.exchange is not None:
+        raise RuntimeError("Cannot wait with Single Thread: start a request with a callback")

@@ -141,6 +141,14 @@ class Request:
         elif any(result.status == outcomes.TIMED_OUT for result in self._handed):
             self._store_late(timeout)
 
+    def cancel(self) -> None:
+        """End the work: nobody wants the answer any more. Does nothing when it is there already.
+
+        A database is asked to end the statement, a connection to an HTTP server is closed. The result has status 2.
+        """
+        for task in self._tasks:
+            task.cancel()
+
     # How it is
 
     @property

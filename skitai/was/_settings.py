@@ -23,6 +23,12 @@ class ClientSettings:
     keep_time: float = 120.0
     # Open connections to one server; further calls wait for one of them, at most ``idle_time``.
     connections: int = 1_000
+    # Open connections to one database as one user; further calls wait for one of them, at most ``idle_time``.
+    db_connections: int = 20
+    # Seconds after which a connection to a database is replaced by a new one, when it is given back.
+    db_life: float = 3600.0
+    # Seconds that a connection to a database may idle before it is asked for a sign of life when it is used again.
+    db_check_after: float = 30.0
     # Bytes of one answer after its content coding is undone; more: status 2, code 718.
     body_bytes: int = 256 * MIB
     # Certificates are checked against the system's authorities (True), this PEM file (a string), or not at all (False).

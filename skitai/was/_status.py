@@ -91,7 +91,9 @@ def _cluster_facts() -> dict[str, Any]:
 
 
 def _connections() -> dict[str, Any]:
-    return {str(origin): repr(pool) for origin, pool in sorted(_engine.current().pools.items(), key=str)}
+    engine = _engine.current()
+    pools = [*engine.pools.items(), *engine.databases.items()]
+    return {str(where): repr(pool) for where, pool in sorted(pools, key=lambda each: str(each[0]))}
 
 
 def _rcache() -> dict[str, Any]:

@@ -23,6 +23,9 @@ class Running(Protocol):
     def poll(self) -> None:
         """Look for an answer that the hub has not seen; does nothing where there is no such thing."""
 
+    def cancel(self) -> None:
+        """End the work as soon as can be, with an error: whoever called wants no answer any more."""
+
 
 class Task:
     """See the module.
@@ -36,7 +39,7 @@ class Task:
         result: ``None`` until there is one.
     """
 
-    __slots__ = ("_running", "_state", "_tried", "call", "cluster", "path", "request", "result")
+    __slots__ = ("_is_cancelled", "_running", "_state", "_tried", "call", "cluster", "path", "request", "result")
 
     def __init__(
         self, request: Request, cluster: Cluster | None = None, path: str = "", member: MemberState | None = None
@@ -49,6 +52,7 @@ class Task:
         self._state = member
         self._tried: list[MemberState] | None = None if member is not None or cluster is None else []
         self._running: Running | None = None
+        self._is_cancelled = False
 
     # For the request
 
@@ -61,12 +65,20 @@ class Task:
             self._tried.append(self._state)
         if self._state is not None:
             self._state.begin()
-        self._running = _clients.table[self.call.protocol](self)
+        running = _clients.table[self.call.protocol](self)
+        if self.result is None:  # else it has ended already, and must not be kept by what it started
+            self._running = running
 
     def poll(self) -> None:
         """Look for an answer that the hub has not seen."""
         if self.result is None and self._running is not None:
             self._running.poll()
+
+    def cancel(self) -> None:
+        """End the work: see :meth:`Running.cancel`."""
+        self._is_cancelled = True
+        if self.result is None and self._running is not None:
+            self._running.cancel()
 
     @property
     def node(self) -> Node:
@@ -100,7 +112,7 @@ class Task:
                 self._state.fail(monotonic())
             else:
                 self._state.end()
-        if is_network and can_repeat and self._has_another():
+        if is_network and can_repeat and not self._is_cancelled and self._has_another():
             self._log_switch(error)
             self.start()
             return

@@ -122,7 +122,10 @@ def parse(
         raise ConfigurationError(f"alias @{name}: unknown type {kind!r}; known are {', '.join(sorted(KINDS))}")
     if _is_on(ssl):
         kind = _SECURE.get(kind, kind)
-    parsed = tuple(_parse_member(name, kind, text) for text in _split(members))
+    try:
+        parsed = tuple(parse_member(kind, text) for text in _split(members))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"alias @{name}: {error}") from None
     if not parsed:
         raise ConfigurationError(f"alias @{name} needs at least one member")
     return ClusterDefinition(name, kind, parsed, role, source, kind in _WITH_TLS or _is_on(ssl), verify)
@@ -156,28 +159,37 @@ def _split(members: str | Iterable[str]) -> Iterator[str]:
             yield stripped
 
 
-def _parse_member(name: str, kind: str, text: str) -> Member:
-    address, weight = _split_weight(name, text)
+def parse_member(kind: str, text: str) -> Member:
+    """Return the server that ``text`` names.
+
+    Args:
+        kind: of the cluster: it decides the default port, and a ``sqlite3`` member is the path of a file.
+        text: ``"host"``, ``"host:port"`` or ``"host:port/dbname/user/password"``, and perhaps a weight after a blank.
+
+    Raises:
+        ConfigurationError: it cannot be read. The text of the error has no password.
+    """
+    address, weight = _split_weight(text)
     if kind == "sqlite3":
         return Member("", 0, dbname=address, weight=weight)
     # A password may hold anything, also slashes: whatever follows the third one belongs to it.
     where, *rest = address.split("/", 3)
     match = _HOST_PORT.fullmatch(where)
     if match is None:
-        raise ConfigurationError(f"alias @{name}: a member is 'host' or 'host:port', not {text!r}")
+        raise ConfigurationError(f"a server is 'host' or 'host:port', not {where!r}")
     port = int(match[2]) if match[2] else DEFAULT_PORTS.get(kind, 80)
     if not 0 < port < 65536:
-        raise ConfigurationError(f"alias @{name}: {port} in {text!r} is not a port")
+        raise ConfigurationError(f"{port} in {where!r} is not a port")
     dbname, user, password = (*rest, "", "", "")[:3]
     return Member(match[1].strip("[]"), port, dbname, user, password, weight)
 
 
-def _split_weight(name: str, text: str) -> tuple[str, int]:
+def _split_weight(text: str) -> tuple[str, int]:
     address, blank, weight = text.rpartition(" ")
     if not blank:
         return text, 1
     if not weight.isdecimal():
         return text, 1  # a blank in the path of a database file, or in a password
     if int(weight) < 1:
-        raise ConfigurationError(f"alias @{name}: the weight in {text!r} is not above 0")
+        raise ConfigurationError(f"the weight {weight} of a member is not above 0")
     return address.rstrip(), int(weight)

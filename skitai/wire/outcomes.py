@@ -24,6 +24,7 @@ REASONS: Final = {
     702: "Socket Timeout",
     704: "DNS Not Found",
     705: "Connection Closed By Peer",
+    706: "Cancelled",
     714: "Connection Failure",
     715: "TLS Failure",
     716: "Invalid Response",

@@ -1,0 +1,45 @@
+"""What can be done with the socket of somebody else's library, by its descriptor."""
+
+from __future__ import annotations
+
+import _socket
+import os
+from contextlib import suppress
+
+from gevent.monkey import get_original
+
+_poll = get_original("select", "poll")
+_READABLE = 0x001 | 0x008 | 0x010  # POLLIN, POLLERR, POLLHUP
+
+
+def is_quiet(fileno: int) -> bool:
+    """Whether nothing was received and the other side has not closed: how a kept connection should be."""
+    poll = _poll()
+    poll.register(fileno, _READABLE)
+    return not poll.poll(0)
+
+
+def shut_down(fileno: int) -> None:
+    """End both directions of a socket, so that whoever waits for it sees the end of its input. Never blocks.
+
+    The descriptor stays open: it belongs to the library, which closes it itself.
+    """
+    with suppress(OSError):  # it is closed already
+        sock = _socket.socket(fileno=os.dup(fileno))
+        try:
+            sock.shutdown(_socket.SHUT_RDWR)
+        finally:
+            sock.close()
+
+
+def cut_off(fileno: int) -> None:
+    """Make a descriptor lead nowhere. For a child process after a fork, whose parent goes on with the connection.
+
+    What the library says when it closes the connection then reaches nobody.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    try:
+        with suppress(OSError):
+            os.dup2(nowhere, fileno, inheritable=False)
+    finally:
+        os.close(nowhere)

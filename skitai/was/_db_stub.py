@@ -1,0 +1,69 @@
+"""What ``was.postgresql(...)`` and its like return: each command of a stub is a request of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from skitai.was import _modes, _request
+from skitai.was._db_call import DbCall, DbOptions
+from skitai.was._db_connection import Command
+from skitai.was._db_result import DbResult
+
+if TYPE_CHECKING:
+    from skitai.was._context import Context
+    from skitai.was._db_target import Target
+    from skitai.was._request import Request
+    from skitai.was._result import Result
+
+#: Names that, on a stub that was used before, mean its last request: so version 0.15 was used.
+OF_REQUEST = frozenset({"wait", "getwait", "getswait", "cache", "cancel", "code", "status", "status_code"})
+
+
+class DbStub:
+    """A database, or a cluster of them.
+
+    Each command starts a request and returns it. After one, ``stub.getwait()`` and its like are those of the last
+    request.
+
+    Args:
+        context: the ``was`` that was called. target: where commands go. options: as the caller gave them.
+        name: of the service, for the logs.
+    """
+
+    #: Class of the results.
+    result: type[Result] = DbResult
+
+    def __init__(self, context: Context, target: Target, options: DbOptions, name: str) -> None:
+        self._context = context
+        self._target = target
+        self._options = options
+        self._name = name
+        self._last: Request | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._last is not None and name in OF_REQUEST:
+            return getattr(self._last, name)
+        raise AttributeError(self._why_missing(name))
+
+    def _why_missing(self, name: str) -> str:
+        if name in OF_REQUEST:
+            return f"{self!r} has no {name!r} before its first command"
+        return f"{self!r} has no command {name!r}"
+
+    def _start(self, command: Command) -> Request:
+        """Start a request.
+
+        Raises:
+            RuntimeError: see :func:`skitai.was._modes.check_call`.
+        """
+        target = self._target
+        _modes.check_call(self._context, self._options.callback, target.is_map)
+        call = DbCall(target, command, self._options, self.result, self._name)
+        if target.error is not None:
+            self._last = _request.refused(self._context, call, target.error)
+        else:
+            self._last = _request.make(self._context, call)
+        return self._last
+
+    def __repr__(self) -> str:
+        return f"<was.{self._name}{'.map' if self._target.is_map else ''} {self._target.uri}>"

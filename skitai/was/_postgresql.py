@@ -1,0 +1,301 @@
+"""A connection to PostgreSQL: psycopg2, which waits in the gevent loop because ``skitai.patches`` taught it to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from gevent import Timeout, get_hub
+
+from skitai.constants import NAME
+from skitai.errors import ConfigurationError, ConnectTimeout, PeerClosed
+from skitai.lib.rows import column_names, make_rows
+from skitai.net import descriptors, logs
+from skitai.net import pool as workers
+from skitai.net.connect import resolve
+from skitai.was import _settings
+from skitai.was._db_connection import Answer, Command
+from skitai.was._sql_connection import CursorCommands, SqlConnection
+
+if TYPE_CHECKING:
+    from skitai.was._db_pool import DbPool
+    from skitai.wire.databases import Database
+
+#: Statements of one round trip of ``executemany``.
+_BATCH = 100
+_ISOLATIONS = frozenset({"serializable", "repeatable read", "read committed", "read uncommitted"})
+#: Seconds that a server gets to take the request to end a statement.
+_CANCEL_TIME = 2.0
+
+
+def connect(pool: DbPool, deadline: float) -> PostgresConnection:
+    """Open a connection; see ``_db_pool.Connect``.
+
+    Raises:
+        ConfigurationError: psycopg2 is not installed. NameNotFound, ConnectTimeout: as their names say.
+        psycopg2.OperationalError: the server refused.
+    """
+    try:
+        import psycopg2
+    except ModuleNotFoundError as error:
+        raise ConfigurationError("PostgreSQL is asked through psycopg2: pip install 'skitai[postgresql]'") from error
+    database = pool.database
+    # libpq would look the name up itself, and the whole process would wait for it.
+    addresses = [str(address[3][0]) for address in resolve(database.host, database.port, deadline)]
+    late = ConnectTimeout(f"no connection to {database} in time")
+    with Timeout(max(deadline - time.monotonic(), 0.001), late):  # psycopg2 gives up when its wait callback raises
+        connection = psycopg2.connect(**_parameters(database, addresses))
+    connection.autocommit = True
+    return PostgresConnection(pool, connection)
+
+
+def _parameters(database: Database, addresses: list[str]) -> dict[str, Any]:
+    parameters = {
+        "host": ",".join([database.host] * len(addresses)),
+        "hostaddr": ",".join(addresses),
+        "port": database.port,
+        "dbname": database.dbname,
+        "user": database.user,
+        "password": database.password,
+        "application_name": NAME,
+        "client_encoding": "UTF8",
+        # A server that went away without a word is noticed after two minutes, where the system says two hours.
+        "keepalives_idle": 60,
+        "keepalives_interval": 10,
+        "keepalives_count": 6,
+        **_tls(database),
+    }
+    return {name: value for name, value in parameters.items() if value != ""}
+
+
+def _tls(database: Database) -> dict[str, str]:
+    if not database.tls:
+        return {}
+    verify = _settings.current.verify if database.verify is None else database.verify
+    if verify is False:
+        return {"sslmode": "require"}
+    return {"sslmode": "verify-full", "sslrootcert": verify if isinstance(verify, str) else "system"}
+
+
+@lru_cache(maxsize=256)
+def _names(columns: tuple[str, ...]) -> list[str]:
+    return column_names(columns)
+
+
+class PostgresConnection(SqlConnection):
+    """See the module. It is in autocommit mode: a transaction begins by ``BEGIN``.
+
+    Args:
+        pool: see :class:`DbConnection`. connection: of psycopg2.
+    """
+
+    sign_of_life = Command("execute", ("select 1",))
+
+    def __init__(self, pool: DbPool, connection: Any) -> None:
+        super().__init__(pool)
+        self._connection = connection
+        self._timeout: float | None = None  # what the server was told
+        self._cursors = 0
+        self._cancelling: Any = None  # the job of the native thread
+        _give_bytes(connection)
+
+    # In use
+
+    def perform(self, command: Command, timeout: float | None) -> Answer:
+        """See :meth:`DbConnection.perform`. Commands are ``execute`` and ``executemany`` with statement and values."""
+        if timeout != self._timeout and self._is_between_transactions:
+            self._tell_timeout(timeout)
+        cursor = self._connection.cursor()
+        try:
+            if command.name == "executemany":
+                return self._execute_many(cursor, *command.args)
+            cursor.execute(*command.args)
+            if cursor.description is None:
+                return Answer([], cursor.rowcount)
+            names = _names(tuple(column[0] for column in cursor.description))
+            return Answer(make_rows(names, cursor.fetchall()), cursor.rowcount)
+        finally:
+            cursor.close()
+
+    def _execute_many(self, cursor: Any, sql: str, rows: Any) -> Answer:
+        """All or nothing: in one transaction, unless one is under way."""
+        from psycopg2.extras import execute_batch
+
+        if not self._is_between_transactions:
+            execute_batch(cursor, sql, rows, _BATCH)
+            return Answer([])
+        cursor.execute("BEGIN")
+        try:
+            execute_batch(cursor, sql, rows, _BATCH)
+        except BaseException:
+            if not self.is_lost:
+                cursor.execute("ROLLBACK")
+            raise
+        cursor.execute("COMMIT")
+        return Answer([])
+
+    def _tell_timeout(self, timeout: float | None) -> None:
+        value = "DEFAULT" if timeout is None else str(max(int(timeout * 1000), 1))
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(f"SET statement_timeout TO {value}")
+        finally:
+            cursor.close()
+        self._timeout = timeout
+
+    def abort(self) -> None:
+        """See :meth:`DbConnection.abort`. The server is told as well: it would go on until it has an answer to send."""
+        workers.spawn(self._abort)
+
+    def _abort(self) -> None:
+        self.cancel()
+        if not self._connection.closed:
+            descriptors.shut_down(self._connection.fileno())
+
+    def cancel(self) -> None:
+        """See :meth:`DbConnection.cancel`. libpq does it through a connection of its own, which a thread waits for."""
+        if self._cancelling is None and not self._connection.closed:
+            self._cancelling = get_hub().threadpool.spawn(self._cancel)
+            self._cancelling.wait(_CANCEL_TIME)
+
+    def _cancel(self) -> None:
+        """Runs in a native thread."""
+        import psycopg2
+
+        with suppress(psycopg2.Error):  # the statement has ended, or the server cannot be reached: abort() is next
+            self._connection.cancel()
+
+    @property
+    def is_lost(self) -> bool:
+        """See :class:`DbConnection`."""
+        return bool(self._connection.closed)
+
+    # Transactions
+
+    def begin_command(self, isolation: str | None, read_only: bool) -> Command:
+        """See :meth:`SqlConnection.begin_command`."""
+        if isolation is not None and isolation.lower() not in _ISOLATIONS:
+            raise ValueError(f"isolation is one of {', '.join(sorted(_ISOLATIONS))}, not {isolation!r}")
+        level = f" ISOLATION LEVEL {isolation.upper()}" if isolation else ""
+        return Command("execute", (f"BEGIN{level}{' READ ONLY' if read_only else ''}",))
+
+    def cursor_commands(self, sql: str, args: Any, batch: int) -> CursorCommands:
+        """See :meth:`SqlConnection.cursor_commands`: a cursor of the server."""
+        self._cursors += 1
+        name = f"skitai_{self._cursors}"
+        declare = f"DECLARE {name} NO SCROLL CURSOR FOR {sql}"
+        return CursorCommands(
+            Command("execute", (declare, args)),
+            Command("execute", (f"FETCH FORWARD {batch} FROM {name}",)),
+            Command("execute", (f"CLOSE {name}",)),
+        )
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """See :class:`SqlConnection`."""
+        return not self._is_between_transactions
+
+    @property
+    def has_failed(self) -> bool:
+        """See :class:`SqlConnection`: after an error all else is refused, and COMMIT rolls back in silence."""
+        is_in_error: bool = self._connection.info.transaction_status == 3  # PQTRANS_INERROR
+        return is_in_error
+
+    # LISTEN
+
+    @property
+    def fileno(self) -> int:
+        """The descriptor of the socket, to wait for notifications."""
+        number: int = self._connection.fileno()
+        return number
+
+    def listen(self, channels: Sequence[str]) -> None:
+        """Ask for the notifications of ``channels``."""
+        from psycopg2.extensions import quote_ident
+
+        statements = "; ".join(f"LISTEN {quote_ident(channel, self._connection)}" for channel in channels)
+        self.perform(Command("execute", (statements,)), None)
+
+    def take_notifications(self) -> list[Any]:
+        """Read what the server sent and return the notifications that came.
+
+        Raises:
+            PeerClosed: the connection was lost.
+        """
+        import psycopg2
+
+        try:
+            self._connection.poll()
+        except psycopg2.Error as error:
+            raise PeerClosed(f"{self.pool.database} closed the connection: {str(error).strip()}") from error
+        found = list(self._connection.notifies)
+        del self._connection.notifies[:]
+        if not found and not self.is_fit():
+            raise PeerClosed(f"{self.pool.database} closed the connection")
+        return found
+
+    # Between uses
+
+    def is_fit(self) -> bool:
+        """See :meth:`DbConnection.is_fit`."""
+        if self._connection.closed:
+            return False
+        if descriptors.is_quiet(self._connection.fileno()):
+            return True
+        # Something came: a notice, a ticket of TLS, or the end, which is still there when libpq has read the rest.
+        try:
+            self._connection.poll()
+        except Exception:
+            return False
+        return not self._connection.closed and descriptors.is_quiet(self._connection.fileno())
+
+    def make_reusable(self) -> bool:
+        """See :meth:`DbConnection.make_reusable`. A transaction that was left open is not taken over by others."""
+        if not self._is_between_transactions:
+            logs.current().app.log(
+                f"A transaction was left open in {self.pool.database} and is rolled back: "
+                "use transaction(), or one execute() from BEGIN to COMMIT",
+                "warn",
+            )
+            return False
+        del self._connection.notices[:]
+        del self._connection.notifies[:]
+        return True
+
+    @property
+    def _is_between_transactions(self) -> bool:
+        is_idle: bool = self._connection.info.transaction_status == 0  # PQTRANS_IDLE
+        return is_idle
+
+    def close(self) -> None:
+        """See :meth:`DbConnection.close`."""
+        if self._cancelling is None or self._cancelling.ready():
+            self._connection.close()
+        else:  # the thread uses what would be freed
+            self._cancelling.rawlink(lambda cancelling: self._connection.close())
+
+    def drop(self) -> None:
+        """See :meth:`DbConnection.drop`."""
+        if not self._connection.closed:
+            descriptors.cut_off(self._connection.fileno())
+
+
+def _give_bytes(connection: Any) -> None:
+    """Read ``bytea`` as bytes: the memoryview of psycopg2 neither compares, prints nor pickles."""
+    from psycopg2.extensions import register_type
+
+    register_type(_bytes_type(), connection)
+
+
+@lru_cache(maxsize=1)
+def _bytes_type() -> Any:
+    from psycopg2 import BINARY
+    from psycopg2.extensions import new_type
+
+    def read(value: str | None, cursor: Any) -> bytes | None:
+        return None if value is None else bytes(BINARY(value, cursor))
+
+    return new_type((17,), "BYTES", read)

@@ -1,0 +1,202 @@
+"""Real servers for tests: started in a temporary directory on a free port, stopped when the tests end."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+#: Seconds that a server gets to start or to stop.
+PATIENCE = 30
+
+
+class ServerMissing(Exception):
+    """A server is not installed; the text says what to install."""
+
+
+class Address(NamedTuple):
+    """Where a server is, and who may use it."""
+
+    host: str
+    port: int
+    dbname: str = ""
+    user: str = ""
+    password: str = ""
+
+    @property
+    def where(self) -> str:
+        """``host:port``"""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def auth(self) -> tuple[str, str] | None:
+        """As ``auth=`` takes it."""
+        return (self.user, self.password) if self.user or self.password else None
+
+    @property
+    def member(self) -> str:
+        """As ``skitai.alias()`` takes it."""
+        return "/".join([self.where, self.dbname, self.user, self.password]).rstrip("/")
+
+
+def from_environment(name: str) -> Address | None:
+    """The server that a variable such as ``SKITAI_TEST_PG=postgresql://user:password@host:port/name`` points to."""
+    url = os.environ.get(name)
+    if not url:
+        return None
+    parts = urlsplit(url)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return Address(parts.hostname or "127.0.0.1", parts.port or 0, parts.path.strip("/"), user, password)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Server:
+    """A server process.
+
+    Args:
+        command: starts it in the foreground. ready: what it prints when it accepts connections.
+        user: whose account it runs under, when the tests run as root.
+    """
+
+    def __init__(self, command: Sequence[str], ready: str, user: str = "") -> None:
+        self.command = [*as_user(user), *command]
+        self._ready = ready
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by stop()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        read, write = os.pipe()
+        self._process = subprocess.Popen(self.command, stdout=write, stderr=write, cwd="/", start_new_session=True)
+        os.close(write)
+        said = b""
+        while self._ready.encode() not in said:
+            data = os.read(read, 65536)
+            if not data:
+                raise RuntimeError(f"{self.command[-1]} ended: {said.decode(errors='replace')}")
+            said += data
+        # Whatever it says from now on must not fill a pipe that nobody reads.
+        subprocess.Popen(["cat"], stdin=read, stdout=subprocess.DEVNULL, start_new_session=True)
+        os.close(read)
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """Stop it and wait until it has ended."""
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(PATIENCE)
+        self._process = None
+
+
+def as_user(user: str) -> list[str]:
+    """The beginning of a command that runs under another account, where that can be done."""
+    if not user or os.geteuid() != 0:
+        return []
+    found = pwd.getpwnam(user)
+    return ["setpriv", f"--reuid={found.pw_uid}", f"--regid={found.pw_gid}", "--clear-groups"]
+
+
+class Postgres:
+    """A PostgreSQL server with a database and a user, whose password is asked for.
+
+    Attributes:
+        address: of it.
+    """
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="skitai-pg-"))
+        self._binaries = find_postgres()
+        self._user = "postgres" if os.geteuid() == 0 else ""
+        if self._user:
+            shutil.chown(self.directory, self._user)
+        self.address = Address("127.0.0.1", free_port(), "postgres", "skitai", "se/cret!")
+        self._initialize()
+        self._server = self._make_server()
+        self._server.start()
+
+    def _initialize(self) -> None:
+        password = self.directory / "password"
+        password.write_text(self.address.password)
+        if self._user:
+            shutil.chown(password, self._user)
+        subprocess.run(
+            [*as_user(self._user), self._binaries + "/initdb", "-D", self._data, "-U", self.address.user, "-E", "UTF8",
+             "--locale=C", "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync"],
+            check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=60,
+        )  # fmt: skip
+
+    def _make_server(self, *options: str) -> Server:
+        settings = {"listen_addresses": "127.0.0.1", "fsync": "off", "max_connections": "60", "log_min_messages": "log"}
+        command = [self._binaries + "/postgres", "-D", self._data, "-p", str(self.address.port), "-k", self._data]
+        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return Server([*command, *given, *options], "database system is ready to accept connections", self._user)
+
+    @property
+    def _data(self) -> str:
+        return str(self.directory / "data")
+
+    def restart(self, *options: str, number: int = signal.SIGINT) -> None:
+        """Stop it by a signal and start it again; ``options`` are for this start."""
+        self._server.stop(number)
+        self._server = self._make_server(*options)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Stop it, and remove its files."""
+        self._server.stop()
+        shutil.rmtree(self.directory)
+
+
+class Redis:
+    """A Redis server that asks for a password."""
+
+    def __init__(self) -> None:
+        binary = shutil.which("redis-server") or shutil.which("valkey-server")
+        if binary is None:
+            raise ServerMissing("apt-get install redis-server")
+        self.directory = Path(tempfile.mkdtemp(prefix="skitai-redis-"))
+        self.address = Address("127.0.0.1", free_port(), "", "default", "secret")
+        command: list[Any] = [
+            binary, "--port", self.address.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+            "--requirepass", self.address.password, "--dir", self.directory,
+        ]  # fmt: skip
+        self._server = Server([str(part) for part in command], "eady to accept connections")
+        self._server.start()
+
+    def restart(self) -> None:
+        """Stop it and start it again, empty."""
+        self._server.stop(signal.SIGTERM)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Stop it, and remove its files."""
+        self._server.stop(signal.SIGTERM)
+        shutil.rmtree(self.directory)
+
+
+def find_postgres() -> str:
+    """The directory of PostgreSQL's programs."""
+    on_path = shutil.which("initdb")
+    found = [Path(on_path).parent] if on_path else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not found or not (found[-1] / "postgres").exists():
+        raise ServerMissing("apt-get install postgresql")
+    return str(found[-1])
