@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pwd
 import shutil
@@ -13,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
+
+import gevent
 
 #: Seconds that a server gets to start or to stop.
 PATIENCE = 30
@@ -76,23 +79,22 @@ class Server:
     def __init__(self, command: Sequence[str], ready: str, user: str = "") -> None:
         self.command = [*as_user(user), *command]
         self._ready = ready
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by stop()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        read, write = os.pipe()
-        self._process = subprocess.Popen(self.command, stdout=write, stderr=write, cwd="/", start_new_session=True)
-        os.close(write)
-        said = b""
-        while self._ready.encode() not in said:
-            data = os.read(read, 65536)
-            if not data:
-                raise RuntimeError(f"{self.command[-1]} ended: {said.decode(errors='replace')}")
-            said += data
+        process = self._process = subprocess.Popen(
+            self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", start_new_session=True
+        )
+        said = []
+        for line in process.stdout or ():
+            said.append(line.decode(errors="replace"))
+            if self._ready in said[-1]:
+                break
+        else:
+            raise RuntimeError(f"{self.command} ended: {''.join(said)}")
         # Whatever it says from now on must not fill a pipe that nobody reads.
-        subprocess.Popen(["cat"], stdin=read, stdout=subprocess.DEVNULL, start_new_session=True)
-        os.close(read)
+        gevent.spawn(_read_on, process)
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """Stop it and wait until it has ended."""
@@ -105,6 +107,12 @@ class Server:
             self._process.kill()
             self._process.wait(PATIENCE)
         self._process = None
+
+
+def _read_on(process: subprocess.Popen[bytes]) -> None:
+    with process.stdout or io.BytesIO() as output:
+        for _ in output:
+            pass
 
 
 def as_user(user: str) -> list[str]:

@@ -14,7 +14,7 @@ from gevent.event import Event
 from skitai.hub.server import Server
 from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, IMPATIENCE, Post
 from skitai.net.logs import Logs
-from skitai.was import _life
+from skitai.was import _engine, _life
 from skitai.was._context import wasc
 
 _READABLE: Final = 1
@@ -153,4 +153,5 @@ class Worker:
             watcher.stop()
             watcher.close()
         wasc.clean_up()
+        _engine.current().close()
         self._logs.close()

@@ -18,8 +18,6 @@ class Row(dict[str, Any]):
 
     def __missing__(self, key: object) -> Any:
         # Only what is no name comes here, so that reading by name costs what it costs in a dict.
-        if isinstance(key, slice):
-            return tuple(self.values())[key]
         if not isinstance(key, int):
             raise KeyError(key)
         position = key + len(self) if key < 0 else key

@@ -12,11 +12,24 @@ _poll = get_original("select", "poll")
 _READABLE = 0x001 | 0x008 | 0x010  # POLLIN, POLLERR, POLLHUP
 
 
-def is_quiet(fileno: int) -> bool:
-    """Whether nothing was received and the other side has not closed: how a kept connection should be."""
-    poll = _poll()
-    poll.register(fileno, _READABLE)
-    return not poll.poll(0)
+class Line:
+    """A socket that is looked at now and then.
+
+    Args:
+        fileno: its descriptor, which must stay open.
+    """
+
+    __slots__ = ("_look",)
+
+    def __init__(self, fileno: int) -> None:
+        poll = _poll()
+        poll.register(fileno, _READABLE)
+        self._look = poll.poll
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing was received and the other side has not closed: how a kept connection should be."""
+        return not self._look(0)
 
 
 def shut_down(fileno: int) -> None:

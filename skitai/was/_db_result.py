@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Self
 
-from skitai.errors import SkitaiError
+from skitai.errors import ConnectFailed, PeerClosed, ReadTimeout, SkitaiError
 from skitai.was._db_connection import Answer
 from skitai.was._result import Node, Result
 from skitai.wire import outcomes
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 REFUSED = 500
 #: Characters of a driver's text that become the reason.
 _LONGEST_REASON = 200
+
+#: What we make of errors of a driver.
+_OF_THE_DRIVER = (ConnectFailed, ReadTimeout, PeerClosed)
 
 _NO_ANSWER = Answer(None)
 
@@ -47,7 +50,8 @@ class DbResult(Result):
         """See :meth:`Result.failed`. What the driver said is kept, rather than what we made of it."""
         if isinstance(error, SkitaiError) or code:
             result = super().failed(call, node, error, code)
-            result.error = error.__cause__ or error
+            if isinstance(error, _OF_THE_DRIVER) and error.__cause__ is not None:
+                result.error = error.__cause__
             return result
         text = str(error) or type(error).__name__
         return cls(call, node, outcomes.FAILED, REFUSED, text.splitlines()[0][:_LONGEST_REASON], error)

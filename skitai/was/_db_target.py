@@ -67,4 +67,5 @@ def _read_alias(kind: str | None, server: str, dbname: str, is_map: bool) -> Tar
         error = ConfigurationError(f"@{name} is of type {found}, which is no database")
     elif kind is not None and kind != found:
         error = ConfigurationError(f"@{name} is of type {found}, not {kind}: call was.{found}, or was.db")
-    return Target(kind or found, f"@{name}", None, dbname if found == "mongodb" else "", is_map, error)
+    kind = kind or (found if error is None else "postgresql")
+    return Target(kind, f"@{name}", None, dbname if found == "mongodb" else "", is_map, error)

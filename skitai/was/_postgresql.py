@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from gevent import Timeout, get_hub
+from gevent import Timeout
 
 from skitai.constants import NAME
 from skitai.errors import ConfigurationError, ConnectTimeout, PeerClosed
@@ -46,8 +45,19 @@ def connect(pool: DbPool, deadline: float) -> PostgresConnection:
     # libpq would look the name up itself, and the whole process would wait for it.
     addresses = [str(address[3][0]) for address in resolve(database.host, database.port, deadline)]
     late = ConnectTimeout(f"no connection to {database} in time")
-    with Timeout(max(deadline - time.monotonic(), 0.001), late):  # psycopg2 gives up when its wait callback raises
-        connection = psycopg2.connect(**_parameters(database, addresses))
+    connection: Any = psycopg2.extensions.connection.__new__(psycopg2.extensions.connection)
+
+    def begin(dsn: str, **options: Any) -> Any:
+        connection.__init__(dsn, **options)
+        return connection
+
+    try:
+        with Timeout(max(deadline - time.monotonic(), 0.001), late):  # psycopg2 gives up when its wait callback raises
+            psycopg2.connect(connection_factory=begin, **_parameters(database, addresses))
+    except BaseException:
+        # Else its socket stays open for as long as anybody keeps the exception, whose frames know it.
+        connection.close()
+        raise
     connection.autocommit = True
     return PostgresConnection(pool, connection)
 
@@ -98,8 +108,9 @@ class PostgresConnection(SqlConnection):
         super().__init__(pool)
         self._connection = connection
         self._timeout: float | None = None  # what the server was told
+        self._line = descriptors.Line(connection.fileno())
         self._cursors = 0
-        self._cancelling: Any = None  # the job of the native thread
+        self._is_cancelling = False
         _give_bytes(connection)
 
     # In use
@@ -109,16 +120,13 @@ class PostgresConnection(SqlConnection):
         if timeout != self._timeout and self._is_between_transactions:
             self._tell_timeout(timeout)
         cursor = self._connection.cursor()
-        try:
-            if command.name == "executemany":
-                return self._execute_many(cursor, *command.args)
-            cursor.execute(*command.args)
-            if cursor.description is None:
-                return Answer([], cursor.rowcount)
-            names = _names(tuple(column[0] for column in cursor.description))
-            return Answer(make_rows(names, cursor.fetchall()), cursor.rowcount)
-        finally:
-            cursor.close()
+        if command.name == "executemany":
+            return self._execute_many(cursor, *command.args)
+        cursor.execute(*command.args)
+        if cursor.description is None:
+            return Answer([], cursor.rowcount)
+        names = _names(tuple([column.name for column in cursor.description]))
+        return Answer(make_rows(names, cursor.fetchall()), cursor.rowcount)
 
     def _execute_many(self, cursor: Any, sql: str, rows: Any) -> Answer:
         """All or nothing: in one transaction, unless one is under way."""
@@ -139,11 +147,7 @@ class PostgresConnection(SqlConnection):
 
     def _tell_timeout(self, timeout: float | None) -> None:
         value = "DEFAULT" if timeout is None else str(max(int(timeout * 1000), 1))
-        cursor = self._connection.cursor()
-        try:
-            cursor.execute(f"SET statement_timeout TO {value}")
-        finally:
-            cursor.close()
+        self._connection.cursor().execute(f"SET statement_timeout TO {value}")
         self._timeout = timeout
 
     def abort(self) -> None:
@@ -156,17 +160,25 @@ class PostgresConnection(SqlConnection):
             descriptors.shut_down(self._connection.fileno())
 
     def cancel(self) -> None:
-        """See :meth:`DbConnection.cancel`. libpq does it through a connection of its own, which a thread waits for."""
-        if self._cancelling is None and not self._connection.closed:
-            self._cancelling = get_hub().threadpool.spawn(self._cancel)
-            self._cancelling.wait(_CANCEL_TIME)
+        """See :meth:`DbConnection.cancel`: by a statement of another connection.
 
-    def _cancel(self) -> None:
-        """Runs in a native thread."""
-        import psycopg2
-
-        with suppress(psycopg2.Error):  # the statement has ended, or the server cannot be reached: abort() is next
-            self._connection.cancel()
+        psycopg2's own ``cancel()`` keeps the interpreter's lock while it waits for the network, so that a server which
+        does not answer would stop the whole process.
+        """
+        if self._is_cancelling or self._connection.closed:
+            return
+        self._is_cancelling = True
+        pid = self._connection.info.backend_pid
+        try:
+            other = connect(self.pool, time.monotonic() + _CANCEL_TIME)
+            try:
+                with Timeout(_CANCEL_TIME, ConnectTimeout(f"{self.pool.database} did not answer in time")):
+                    other.perform(Command("execute", ("select pg_cancel_backend(%s)", (pid,))), None)
+            finally:
+                other.close()
+        except Exception as error:
+            message = f"A statement in {self.pool.database} could not be cancelled: {str(error).strip()}"
+            logs.current().app.log(message, "warn")
 
     @property
     def is_lost(self) -> bool:
@@ -201,7 +213,7 @@ class PostgresConnection(SqlConnection):
     @property
     def has_failed(self) -> bool:
         """See :class:`SqlConnection`: after an error all else is refused, and COMMIT rolls back in silence."""
-        is_in_error: bool = self._connection.info.transaction_status == 3  # PQTRANS_INERROR
+        is_in_error: bool = self._connection.get_transaction_status() == 3  # PQTRANS_INERROR
         return is_in_error
 
     # LISTEN
@@ -243,14 +255,14 @@ class PostgresConnection(SqlConnection):
         """See :meth:`DbConnection.is_fit`."""
         if self._connection.closed:
             return False
-        if descriptors.is_quiet(self._connection.fileno()):
+        if self._line.is_quiet:
             return True
         # Something came: a notice, a ticket of TLS, or the end, which is still there when libpq has read the rest.
         try:
             self._connection.poll()
         except Exception:
             return False
-        return not self._connection.closed and descriptors.is_quiet(self._connection.fileno())
+        return not self._connection.closed and self._line.is_quiet
 
     def make_reusable(self) -> bool:
         """See :meth:`DbConnection.make_reusable`. A transaction that was left open is not taken over by others."""
@@ -267,15 +279,12 @@ class PostgresConnection(SqlConnection):
 
     @property
     def _is_between_transactions(self) -> bool:
-        is_idle: bool = self._connection.info.transaction_status == 0  # PQTRANS_IDLE
+        is_idle: bool = self._connection.get_transaction_status() == 0  # PQTRANS_IDLE
         return is_idle
 
     def close(self) -> None:
         """See :meth:`DbConnection.close`."""
-        if self._cancelling is None or self._cancelling.ready():
-            self._connection.close()
-        else:  # the thread uses what would be freed
-            self._cancelling.rawlink(lambda cancelling: self._connection.close())
+        self._connection.close()
 
     def drop(self) -> None:
         """See :meth:`DbConnection.drop`."""

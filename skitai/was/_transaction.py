@@ -8,7 +8,10 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from gevent.event import AsyncResult
+
 from skitai.errors import ConnectFailed, NameNotFound, TransactionFailed
+from skitai.net import pool as workers
 from skitai.was import _clusters, _db_drivers, _modes, _settings
 from skitai.was._db_connection import Command
 from skitai.was._db_run import taken
@@ -36,6 +39,15 @@ class Rows(list["Row"]):
         self.lastrowid = answer.lastrowid
 
 
+def _run(connection: SqlConnection, command: Command, timeout: float | None, outcome: AsyncResult[Any]) -> None:
+    try:
+        answer = perform(connection, command, timeout)
+    except Exception as error:
+        outcome.set_exception(error)
+    else:
+        outcome.set(answer)
+
+
 class Transaction:
     """A ``with`` block on one connection: ``with was.postgresql("@db").transaction() as tx: tx.execute(...)``.
 
@@ -60,51 +72,60 @@ class Transaction:
         self._read_only = read_only
         self._held = ExitStack()
         self._connection: SqlConnection | None = None
+        self._running: AsyncResult[Any] | None = None
 
     # The block
 
     def __enter__(self) -> Self:
         if self._connection is not None:
             raise RuntimeError("this transaction has begun already: make another one")
-        with ExitStack() as held:
-            connection = self._take(held)
-            begin = connection.begin_command(self._isolation, self._read_only)
-            perform(connection, begin, self._timeout)
-            self._held = held.pop_all()
-        self._connection = connection
+        self._connection = connection = self._take(self._held)
+        try:
+            self._perform(connection.begin_command(self._isolation, self._read_only))
+        except BaseException:
+            self._give_back()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        connection, self._connection = self._connection, None
-        assert connection is not None  # __enter__ took it
-        # What is no Exception ends the greenlet, or came from a timeout around the block: then nothing is asked of the
-        # server any more, and closing the connection rolls back as well.
-        is_quick = error is not None and not isinstance(error, Exception)
-        with self._held:
-            if is_quick:
-                connection.is_spent = True
-            elif error is None:
-                self._commit(connection)
+        try:
+            if error is None:
+                self._commit(self._current())
+            elif isinstance(error, Exception):
+                self._roll_back(self._current())
             else:
-                self._roll_back(connection)
+                # It ends the greenlet, or came from a timeout around the block: nothing is asked of the server any
+                # more, and the end of the connection rolls back as well.
+                self._current().is_spent = True
+        finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Give the connection back, as soon as it does nothing any more."""
+        self._connection = None
+        held = self._held.pop_all()
+        if self._running is None or self._running.ready():
+            held.close()
+        else:
+            self._running.rawlink(lambda running: workers.spawn(held.close))
 
     def _commit(self, connection: SqlConnection) -> None:
         if connection.has_failed:
-            perform(connection, _ROLLBACK, self._timeout)
+            self._perform(_ROLLBACK)
             raise TransactionFailed(
                 "a statement of the transaction had failed, so nothing of it was kept: "
                 "let its exception leave the with block, or begin another transaction"
             )
         if connection.is_in_transaction:  # else a statement of the block has ended it
-            perform(connection, _COMMIT, self._timeout)
+            self._perform(_COMMIT)
 
     def _roll_back(self, connection: SqlConnection) -> None:
         if connection.is_unusable or not connection.is_in_transaction:
             return
         try:
-            perform(connection, _ROLLBACK, self._timeout)
+            self._perform(_ROLLBACK)
         except Exception:  # the exception of the block is the one to tell; without its connection it is rolled back too
             connection.is_spent = True
 
@@ -151,7 +172,18 @@ class Transaction:
         self._perform(commands.close)
 
     def _perform(self, command: Command) -> Answer:
-        return perform(self._current(), command, self._timeout)
+        """Do ``command`` on a worker greenlet. The caller's may be ended at any time, and a driver must not be."""
+        connection = self._current()
+        self._running = running = AsyncResult()
+        workers.begin(_run, connection, command, self._timeout, running)
+        try:
+            answer: Answer = running.get()
+            return answer
+        except BaseException:
+            if not running.ready():  # nobody waits for it any more
+                connection.is_spent = True
+                connection.abort()
+            raise
 
     def _current(self) -> SqlConnection:
         if self._connection is None:

@@ -231,6 +231,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     engine = _engine.current()
     engine.close()
     engine.pools.clear()
+    engine.databases.clear()
     engine.authorizations.clear()
     logs.current().flush()
 
