@@ -427,3 +427,41 @@ def test_requests_show_how_they_are(peers: Peers) -> None:
     release.set()
     request.getwait(5)
     assert repr(request) == f"<Request get {peer.url()} status=3>"
+
+
+# Cancelling
+
+
+def test_a_cancelled_request_closes_its_connection(peers: Peers) -> None:
+    silent = peers(lambda link: (link.read(), link.wait_for_close()))
+    request = was.get(silent.url())
+    assert request.getwait(0.05).status == 1
+    until(lambda: silent.open == 1)
+    request.cancel()
+    until(lambda: request.is_done)
+    (result,) = request._done
+    assert (result.status, result.code, result.reason) == (2, 706, "Cancelled")
+    assert silent.all_closed.wait(5)
+    request.cancel()  # it has ended: nothing happens
+
+
+def test_a_request_that_waits_for_a_connection_can_be_cancelled(peers: Peers) -> None:
+    wasc.configure(connections=1)
+    gate = Event()
+    peer = peers.after(gate, b"first")
+    first, second = was.get(peer.url("/1")), was.get(peer.url("/2"))
+    second.cancel()
+    assert second.getwait(5).code == 706
+    gate.set()
+    assert first.getwait(5).content == b"first"
+    assert len(_engine.current().pools) == 1
+
+
+def test_a_cancelled_request_goes_to_no_other_member(peers: Peers) -> None:
+    silent = [peers(lambda link: (link.read(), link.wait_for_close())) for _ in range(2)]
+    clusters.define("@two", "http", [peer.address for peer in silent])
+    request = was.get("@two/")
+    until(lambda: sum(peer.open for peer in silent) == 1)
+    request.cancel()
+    assert request.getwait(5).code == 706
+    assert sum(peer.links for peer in silent) == 1
