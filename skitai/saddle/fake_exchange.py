@@ -28,7 +28,6 @@ class FakeExchange:
         is_aborted: whether it broke off.
     """
 
-    was: Any = None
     user: str | None = None
     token: str | None = None
     refusal: None = None

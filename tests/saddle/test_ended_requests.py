@@ -1,0 +1,57 @@
+"""What is left of a request that has ended: nothing, also where the garbage collector has not run yet."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from skitai.saddle import Saddle
+from skitai.saddle.testing import Client
+
+USES: dict[str, Callable[[Any], Any]] = {
+    "nothing": lambda was: "x",
+    "body": lambda was: str(len(was.request.body)),
+    "arguments": lambda was: str(len(was.request.args)),
+    "headers": lambda was: was.request.headers["host"],
+    "response": lambda was: was.response("200 OK", "x", [("X-A", "b")]),
+    "cookie": lambda was: was.cookie.set("a", "b") or "x",
+    "session": lambda was: was.session.set("a", "b") or "x",
+    "named session": lambda was: was.session.mount("ADM").set("a", "b") or "x",
+    "mbox": lambda was: was.mbox.send("a") or "x",
+    "env": lambda was: was.env["REQUEST_METHOD"],
+    "g": lambda was: setattr(was.g, "was", 1) or "x",
+    "stream": lambda was: (each for each in ("x", was.request.method)),
+    "failure": lambda was: 1 // 0,
+    "refusal": lambda was: was.request.json(),
+}
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("use", USES)
+def test_nothing_waits_for_the_garbage_collector(
+    app: Saddle, visit: Callable[..., Client], no_collector: None, use: str
+) -> None:
+    # The body of a request would wait with it: a few hundred of them fill the memory before anything is collected.
+    app.securekey = "a key"
+    ended: list[weakref.ref[Any]] = []
+
+    @app.route("/", methods=["POST"])
+    def function(was, **form):
+        ended.append(weakref.ref(was))
+        return USES[use](was)
+
+    client = visit(app)
+    # The sealed cookie is none, which is told in the log.
+    client.post("/", b"{", headers={"Content-Type": "application/json", "Cookie": "SESS_=AQ; MBOX_=AQ"})
+    assert [each() for each in ended] == [None]
