@@ -8,8 +8,10 @@ import sys
 import xmlrpc.client
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
+from enum import Enum
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -604,3 +606,60 @@ def test_whatever_is_posted_gets_an_answer(document: bytes) -> None:
     answer = post(app.test_client(), document or b"x")
     assert answer.status in (200, 400)
     assert b"Traceback" not in answer.content
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "reason"),
+    [
+        (Literal["a"], {}, "is not one of a"),
+        (Literal["a"], [], "is given more than once"),
+        (list[Literal["a"]], [[]], "is not one of a"),
+        (Colour, {}, "is not one of red"),
+        (Colour, 1, "is not one of red"),
+        (int, 1.5, "is not a whole number"),
+        (int, float("inf"), "is not a whole number"),
+        (int, float("nan"), "is not a whole number"),
+        (float, {}, "is not a number"),
+        (Decimal, {}, "is not a decimal number"),
+    ],
+)
+def test_values_that_no_text_has(app: Saddle, written: Any, annotation: Any, value: Any, reason: str) -> None:
+    def function(was, a):
+        raise AssertionError("never called")
+
+    function.__annotations__["a"] = annotation
+    app.route("/f")(function)
+    assert fault(app.test_client(), "f", value).faultString == f"Error Occured: argument 'a' {reason}"
+    assert "expt" not in written.app
+
+
+def test_an_int_that_no_float_can_be(app: Saddle) -> None:
+    @app.route("/f")
+    def function(was, a: float):
+        raise AssertionError("never called")
+
+    number = f"<value><int>{'1' * 400}</int></value>"
+    document = f"<methodCall><methodName>f</methodName><params><param>{number}</param></params></methodCall>"
+    with pytest.raises(xmlrpc.client.Fault, match="is not a number"):
+        value_of(post(app.test_client(), document))
+
+
+def test_a_multicall_has_so_many_calls(adding: Saddle) -> None:
+    client = adding.test_client()
+    calls = [{"methodName": "add", "params": [1, 2]}] * 1000
+    assert call(client, "system.multicall", calls) == [[3]] * 1000
+    assert "takes 1000 calls" in fault(client, "system.multicall", [*calls, calls[0]]).faultString
+    adding.config.max_multicall = 2000
+    assert len(call(client, "system.multicall", [*calls, calls[0]])) == 1001
+
+
+def test_a_huge_name_does_not_fill_the_log(adding: Saddle, written: Any) -> None:
+    client, name = adding.test_client(), "x" * 100_000
+    assert post(client, xmlrpc.client.dumps((), name)).status == 400
+    (answer,) = call(client, "system.multicall", [{"methodName": name, "params": []}])
+    assert answer["faultString"] == "Error Occured: a call has a methodName and params"
+    assert len(written.app) < 1000
