@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from skitai.errors import ClientDisconnected, LocalProtocolError
 from skitai.wire.fields import Fields, find

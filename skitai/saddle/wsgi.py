@@ -11,7 +11,9 @@ from urllib.parse import quote
 from skitai.errors import RemoteProtocolError
 from skitai.saddle.replies import HTML
 from skitai.saddle.response import WITHOUT_BODY
+from skitai.saddle.streams import Stream
 from skitai.wire.fields import Fields
+from skitai.wire.mounts import covers
 from skitai.wire.response import reason_phrase
 from skitai.wire.txn import Transaction
 
@@ -26,9 +28,9 @@ _numbers = iter(range(1, 1 << 62))
 def path_below(exchange: Any, point: str) -> str:
     """Return the path of a request below a mount point, still percent-encoded, with its leading slash."""
     raw: str = exchange.raw_path
-    if raw.startswith(point):
+    if covers(point, raw):
         return raw[len(point) :] or "/"
-    # The point itself came with percent-encoding, so its length in the raw path is not known.
+    # The point, or the slash behind it, came with percent-encoding: their length in the raw path is not known.
     return quote(exchange.path[len(point) :].encode("latin-1"), safe=_SAFE) or "/"
 
 
@@ -166,7 +168,11 @@ def serve(app: Saddle, environ: dict[str, Any], start_response: Callable[..., An
     point = environ.get("SCRIPT_NAME", "").rstrip("/")
     if not app.has_begun:
         app.begin(point)  # a foreign server does not tell its apps
+    is_head = environ["REQUEST_METHOD"] == "HEAD"
     status, reason, fields, body = app.handle(WsgiExchange(environ), point)
+    if isinstance(body, Stream) and not is_head and (failed := body.begin()) is not None:
+        body.close()
+        status, reason, fields, body = failed
     line = _status_line(status) if reason is None else f"{status} {reason}"
     # A server may change the list, and the one of a reply may be shared by many responses.
     if fields is HTML and isinstance(body, bytes):
@@ -176,7 +182,7 @@ def serve(app: Saddle, environ: dict[str, Any], start_response: Callable[..., An
     else:
         start_response(line, list(fields))
     if isinstance(body, bytes):
-        return [body if environ["REQUEST_METHOD"] != "HEAD" else b""]
+        return [b"" if is_head else body]
     return body
 
 

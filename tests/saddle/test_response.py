@@ -274,10 +274,37 @@ def test_a_stream_that_fails_at_once_is_an_error_page_and_later_breaks_off(give,
         raise RuntimeError("no first piece")
         yield b""
 
-    if give.client.__class__.__name__ != "Client":
-        answer = give(lambda was: early())
-        assert answer.status == 500
-        assert "no first piece" in written.app
+    answer = give(lambda was: early())
+    assert answer.status == 500
+    assert "no first piece" in written.app and "no first piece" not in answer.text
+
+
+@pytest.mark.parametrize("body", [b"{", b'"\xff"'])
+def test_what_a_client_did_wrong_is_told_by_a_stream_as_well(app, visit, written, body) -> None:
+    @app.route("/", methods=["POST"], access_control_allow_origin="*")
+    def stream(was):
+        yield was.request.json()["text"]
+
+    client = visit(app)
+    assert client.post("/", b'{"text": "x"}').text == "x"
+    answer = client.post("/", body)
+    assert answer.status == 400
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "400 for POST /: the request body is no JSON document" in written.app
+
+
+def test_what_cannot_be_committed_closes_its_body(app, visit) -> None:
+    body = NewIterator("x")
+
+    @app.route("/")
+    def page(was):
+        was.cookie["a"] = "b"
+        was.session["a"] = "x" * 5000
+        return body
+
+    app.securekey = "a key"
+    assert visit(app).get("/").status == 500
+    assert body.closed == 1
 
 
 @pytest.mark.row("SAD-RESP-15")
@@ -338,7 +365,7 @@ def test_redirect(give) -> None:
     assert (answer.status, answer.text, answer.headers["X-Own"]) == (301, "own", "1")
 
 
-@pytest.mark.parametrize("value", ["/x\r\nSet-Cookie: a=b", "/x\nX: y", "/x\x00"])
+@pytest.mark.parametrize("value", ["/x\r\nSet-Cookie: a=b", "/x\nX: y", "/x\x00", "/x\ud800"])
 def test_a_line_break_never_gets_into_a_header(give, written, value) -> None:
     for function in (
         lambda was: was.redirect(value),
