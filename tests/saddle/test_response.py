@@ -553,6 +553,19 @@ def test_what_is_no_body_is_a_500_that_says_so_in_the_log(give, written, content
     assert "is no body" in written.app
 
 
+@pytest.mark.parametrize("piece", [5, None, [1], {"a": 1}, 1.5])
+def test_a_piece_that_is_none_is_an_error_too(give, written, piece) -> None:
+    class More:
+        def more(self):
+            return piece or (piece,)
+
+    for function in (lambda was: iter([piece]), lambda was: [iter([piece]), "x"], lambda was: More()):
+        answer = give(function)
+        assert answer.status == 500
+        assert b"\0" not in answer.content
+    assert "a piece of a body is str or bytes, not" in written.app
+
+
 def test_all_closers_are_called_although_one_fails() -> None:
     called = []
 
