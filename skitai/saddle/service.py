@@ -80,8 +80,10 @@ class Was(Context):
     # For files that add to a response
 
     def add_extra_field(self, name: str, value: str) -> None:
-        """Give the response a header field, whatever it will be, also that of an error."""
-        self.extra_fields = [*(self.extra_fields or ()), (name, value)]
+        """Give the response a header field, whatever it will be, also that of an error; the same one only once."""
+        fields = self.extra_fields or []
+        if (name, value) not in fields:
+            self.extra_fields = [*fields, (name, value)]
 
     def at_end(self, ender: Callable[[], object]) -> None:
         """Call something once when the request is over: its response was sent or broke off, or none will be sent."""

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -663,3 +664,28 @@ def test_a_huge_name_does_not_fill_the_log(adding: Saddle, written: Any) -> None
     (answer,) = call(client, "system.multicall", [{"methodName": name, "params": []}])
     assert answer["faultString"] == "Error Occured: a call has a methodName and params"
     assert len(written.app) < 1000
+
+
+def test_a_multicall_says_once_who_may_ask(adding: Saddle) -> None:
+    adding.access_control_allow_origin = ["https://there.example"]
+    calls = [{"methodName": "add", "params": [1, 2]}] * 3
+    document = xmlrpc.client.dumps((calls,), "system.multicall")
+    answer = post(adding.test_client(), document, headers={"Origin": "https://there.example"})
+    assert value_of(answer) == [[3]] * 3
+    assert [value for name, value in answer.fields if name == "Access-Control-Allow-Origin"] == [
+        "https://there.example"
+    ]
+
+
+def test_one_login_is_for_all_calls_of_a_multicall(adding: Saddle, run: Callable[..., Any]) -> None:
+    adding.authorization, adding.realm, adding.users, adding.authenticate = "digest", "R", {"hans": "secret"}, True
+    calls = [{"methodName": "add", "params": [1, 2]}] * 3
+    document = xmlrpc.client.dumps((calls,), "system.multicall")
+    url = f"http://127.0.0.1:{run({'': adding}).port}/"
+    with requests.Session() as session:
+        session.auth, session.headers = requests.auth.HTTPDigestAuth("hans", "secret"), XML
+        session.post(
+            url, xmlrpc.client.dumps((1, 2), "add"), timeout=10
+        )  # gets the challenge, which a multicall has not
+        answer = session.post(url, document, timeout=10)
+    assert xmlrpc.client.loads(answer.content)[0] == ([[3]] * 3,)
