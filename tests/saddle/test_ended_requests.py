@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from skitai.saddle import Saddle
+from skitai.saddle.request import Request
 from skitai.saddle.testing import Client
 
 USES: dict[str, Callable[[Any], Any]] = {
@@ -55,3 +56,38 @@ def test_nothing_waits_for_the_garbage_collector(
     # The sealed cookie is none, which is told in the log.
     client.post("/", b"{", headers={"Content-Type": "application/json", "Cookie": "SESS_=AQ; MBOX_=AQ"})
     assert [each() for each in ended] == [None]
+
+
+FORM = "multipart/form-data; boundary=b"
+FILE = b'--b\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n'
+
+BODIES = {
+    "truncated form": (FORM, FILE + b"x"),
+    "malformed form": (FORM, b"--b\r\nContent-Disposition: nothing\r\n\r\nx\r\n--b--\r\n"),
+    "large file": (FORM, FILE + b"x" * 2000 + b"\r\n--b--\r\n"),
+    "no boundary": ("multipart/form-data", FILE),
+    "bad encoding": ("application/x-www-form-urlencoded", b"a=%zz"),
+    "bad UTF-8": ("application/x-www-form-urlencoded", b"a=\xff"),
+    "unknown argument": ("application/x-www-form-urlencoded", b"b=1"),
+    "XML-RPC": ("text/xml", b"<methodCall><methodName>" + b"x" * 100),
+    "unknown method": ("text/xml", b"<methodCall><methodName>x</methodName></methodCall>"),
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_neither_does_what_was_refused(
+    app: Saddle, visit: Callable[..., Client], no_collector: None, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    app.config.max_upload_file_size = 1000
+    made: list[weakref.ref[Any]] = []
+    make = Request.__init__
+
+    def note(request: Request, was: Any) -> None:
+        made.append(weakref.ref(request))
+        make(request, was)
+
+    monkeypatch.setattr(Request, "__init__", note)
+    app.route("/", methods=["POST"])(lambda was, a: "x")
+    content_type, body = BODIES[kind]
+    assert visit(app).post("/", body, headers={"Content-Type": content_type}).status in (200, 400, 413)
+    assert made and [each() for each in made] == [None]
