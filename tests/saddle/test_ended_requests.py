@@ -13,6 +13,13 @@ from skitai.saddle import Saddle
 from skitai.saddle.request import Request
 from skitai.saddle.testing import Client
 
+
+def ended_at_once(was: Any) -> Any:
+    proxy = was.aresponse(print)
+    proxy.done("x")
+    return proxy
+
+
 USES: dict[str, Callable[[Any], Any]] = {
     "nothing": lambda was: "x",
     "body": lambda was: str(len(was.request.body)),
@@ -26,6 +33,8 @@ USES: dict[str, Callable[[Any], Any]] = {
     "env": lambda was: was.env["REQUEST_METHOD"],
     "g": lambda was: setattr(was.g, "was", 1) or "x",
     "stream": lambda was: (each for each in ("x", was.request.method)),
+    "async response": lambda was: ended_at_once(was),
+    "file": lambda was: was.fstream(__file__),
     "failure": lambda was: 1 // 0,
     "refusal": lambda was: was.request.json(),
 }
