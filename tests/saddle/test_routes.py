@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from skitai.saddle import Saddle, Saddlery
 from skitai.saddle.errors import SetupError
+from skitai.saddle.rules import TEXT, parse_rule
+from skitai.saddle.table import _Pattern
 
 
 @pytest.mark.row("SAD-ROUTE-01")
@@ -414,6 +420,20 @@ def test_no_path_is_tried_in_all_the_ways_to_cut_it(app, rule, path) -> None:
     # There are ten billion and more of them: without an end of its own this would never come back.
     app.route(rule)(lambda was, **values: repr(values))
     assert app.test_client().get(f"/{path}").status == 404
+
+
+@given(
+    st.sampled_from(["/<a>-<b>", "/<a>-<b>.<c>", "/<a>-<int:n>-<b>", "/a<float:x>-<b>1", "/<int:n>-<a>-<float:x>-<b>"]),
+    st.text("a1-.", max_size=16),
+)
+def test_no_way_to_read_a_segment_is_lost(rule, segment) -> None:
+    pattern = _Pattern(parse_rule(rule).segments[0])
+    every_way = re.fullmatch(pattern.key.replace("(?>", "(?:"), segment)
+    values = pattern.read(segment)
+    assert (values is None) == (every_way is None)
+    assert values is None or [str(value) for value in values if isinstance(value, str)] == [
+        text for text, kind in zip(every_way.groups(), pattern.kinds, strict=True) if kind is TEXT
+    ]
 
 
 @pytest.mark.parametrize(
