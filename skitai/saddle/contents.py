@@ -38,6 +38,12 @@ def to_body(content: Any) -> bytes | Body:
     return Stream(_pieces(content), _closers([content]))
 
 
+def discard(content: Any) -> None:
+    """Close what a function returned and nobody will send, because a hook failed after it."""
+    for close in _closers(content if isinstance(content, (list, tuple)) else [content]):
+        close()
+
+
 def _encode(piece: Any) -> bytes:
     if isinstance(piece, str):
         return piece.encode("utf-8")
