@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from skitai.errors import RemoteProtocolError
-from skitai.saddle.replies import HTML
+from skitai.saddle.replies import HTML, Reply
 from skitai.saddle.response import WITHOUT_BODY
 from skitai.saddle.streams import Stream
 from skitai.wire.fields import Fields
@@ -170,9 +170,8 @@ def serve(app: Saddle, environ: dict[str, Any], start_response: Callable[..., An
         app.begin(point)  # a foreign server does not tell its apps
     is_head = environ["REQUEST_METHOD"] == "HEAD"
     status, reason, fields, body = app.handle(WsgiExchange(environ), point)
-    if isinstance(body, Stream) and not is_head and (failed := body.begin()) is not None:
-        body.close()
-        status, reason, fields, body = failed
+    if isinstance(body, Stream) and not is_head:
+        status, reason, fields, body = _begun(body) or (status, reason, fields, body)
     line = _status_line(status) if reason is None else f"{status} {reason}"
     # A server may change the list, and the one of a reply may be shared by many responses.
     if fields is HTML and isinstance(body, bytes):
@@ -184,6 +183,19 @@ def serve(app: Saddle, environ: dict[str, Any], start_response: Callable[..., An
     if isinstance(body, bytes):
         return [b"" if is_head else body]
     return body
+
+
+def _begun(body: Stream) -> Reply | None:
+    """Begin a stream; return the response in its place when that fails. Then it is closed."""
+    failed: Reply | None = None
+    has_begun = False
+    try:
+        failed = body.begin()
+        has_begun = failed is None
+    finally:
+        if not has_begun:
+            body.close()
+    return failed
 
 
 def _with_length(fields: Fields, length: int) -> Fields:

@@ -9,9 +9,11 @@ import io
 import sys
 import xmlrpc.client
 import zlib
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+from skitai.errors import ClientDisconnected
 from skitai.lib import producers
 from skitai.saddle.compression import choose
 from skitai.saddle.streams import Stream
@@ -291,6 +293,21 @@ def test_what_a_client_did_wrong_is_told_by_a_stream_as_well(app, visit, written
     assert answer.status == 400
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert "400 for POST /: the request body is no JSON document" in written.app
+
+
+def test_a_stream_whose_client_has_gone_before_it_began_is_closed(app) -> None:
+    class Gone(NewIterator):
+        def __next__(self):
+            raise ClientDisconnected("gone")
+
+    body, environ = Gone(), {}
+    app.route("/")(lambda was: body)
+    setup_testing_defaults(environ)
+    with pytest.raises(ClientDisconnected):
+        app(environ, lambda status, fields: None)
+    assert body.closed == 1
+    assert app.test_client().get("/").exchange.is_aborted
+    assert body.closed == 2
 
 
 def test_what_cannot_be_committed_closes_its_body(app, visit) -> None:
