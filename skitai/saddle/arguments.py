@@ -36,9 +36,12 @@ class Arguments:
     def __init__(self, function: Callable[..., Any], rule: Rule) -> None:
         self.function = function
         self.rule = rule
-        parameters = self._parameters()[1:]
-        if not self._parameters():
+        parameters = self._parameters()
+        if not parameters:
             raise SetupError(f"{function.__name__} takes no argument: the first one is was")
+        first = parameters.pop(0)
+        # A field of this name would be a second value for it, where everything else goes into a ``**rest``.
+        self._taken = first.name if first.kind is first.POSITIONAL_OR_KEYWORD else None
         self.has_rest = any(each.kind is each.VAR_KEYWORD for each in parameters)
         named = [each for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
         self.names = tuple(each.name for each in named)
@@ -107,10 +110,9 @@ class Arguments:
         for name in self.required:
             if name not in args:
                 raise ArgumentError(name, "is missing")
-        if not self.has_rest:
-            for name in args:
-                if name not in self._known:
-                    raise ArgumentError(name, "is not one that is expected here")
+        for name in args:
+            if name == self._taken or not (self.has_rest or name in self._known):
+                raise ArgumentError(name, "is not one that is expected here")
 
     def place(self, params: tuple[Any, ...]) -> AttributeDict:
         """Name positional parameters, as XML-RPC sends them.

@@ -73,6 +73,8 @@ def _has_users(app: Saddle) -> bool:
 
 def _ask_for_login(was: Was) -> Any:
     """The guard of a route that needs a login."""
+    if isinstance(was.request.user, User):
+        return None  # another call of the same request asked for it, and its count is good once
     value = was.exchange.header("authorization")
     if value is None:
         return _refuse(was)

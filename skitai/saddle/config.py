@@ -21,4 +21,6 @@ def default_config() -> AttributeDict:
         max_upload_file_size=20_000_000,
         # Fields of one query or form; more: 400.
         max_form_fields=MOST_FIELDS,
+        # Calls in one system.multicall of XML-RPC; more: 400. One after another, they hold a slot for as long.
+        max_multicall=1000,
     )

@@ -38,8 +38,19 @@ def to_body(content: Any) -> bytes | Body:
     return Stream(_pieces(content), _closers([content]))
 
 
-def _encode(text: str | bytes | bytearray | memoryview) -> bytes:
-    return text.encode("utf-8") if isinstance(text, str) else bytes(text)
+def discard(content: Any) -> None:
+    """Close what a function returned and nobody will send, because a hook failed after it."""
+    for close in _closers(content if isinstance(content, (list, tuple)) else [content]):
+        close()
+
+
+def _encode(piece: Any) -> bytes:
+    if isinstance(piece, str):
+        return piece.encode("utf-8")
+    if isinstance(piece, (bytes, bytearray, memoryview)):
+        return bytes(piece)
+    # bytes() of a number would be as many zeros.
+    raise TypeError(f"a piece of a body is str or bytes, not {type(piece).__name__}")
 
 
 def _closers(contents: Iterable[Any]) -> list[Callable[[], object]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -28,6 +28,8 @@ def _to_int(value: Any) -> int:
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, str) and (len(text) > _MOST_DIGITS or not text.isascii() or "_" in text):
         raise ValueError("is not a whole number")
+    if isinstance(value, float) and not value.is_integer():  # int() would cut it
+        raise ValueError("is not a whole number")
     try:
         return int(text)
     except (TypeError, ValueError):
@@ -37,7 +39,7 @@ def _to_int(value: Any) -> int:
 def _to_float(value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError("is not a number") from None
     if not math.isfinite(number) or (isinstance(value, str) and "_" in value):
         raise ValueError("is not a finite number")
@@ -60,6 +62,8 @@ def _to_decimal(value: Any) -> Decimal:
         raise ValueError("is not a decimal number") from None
     if not number.is_finite():
         raise ValueError("is not a finite number")
+    if max(len(number.as_tuple().digits), abs(number.adjusted())) > _MOST_DIGITS:
+        raise ValueError("is a number with too many digits")  # int() of 1e999999999 takes the memory of a machine
     return number
 
 
@@ -144,26 +148,22 @@ def _union(members: tuple[Any, ...]) -> Convert | None:
 
 
 def _literal(values: tuple[Any, ...]) -> Convert:
-    by_text = {str(value): value for value in values}
-
-    def convert(value: Any) -> Any:
-        if value in values:
-            return value
-        if value not in by_text:
-            raise ValueError(f"is not one of {', '.join(by_text)}")
-        return by_text[value]
-
-    return convert
+    read = _one_of({str(value): value for value in values}, map(str, values))
+    return lambda value: value if value in values else read(value)
 
 
 def _member(enum: type[Enum]) -> Convert:
     by_text = {str(member.value): member for member in enum} | {member.name: member for member in enum}
+    read = _one_of(by_text, (str(member.value) for member in enum))
+    return lambda value: value if isinstance(value, enum) else read(value)
+
+
+def _one_of(by_text: Mapping[str, Any], shown: Iterable[str]) -> Convert:
+    reason = f"is not one of {', '.join(shown)}"
 
     def convert(value: Any) -> Any:
-        if isinstance(value, enum):
-            return value
-        if value not in by_text:
-            raise ValueError(f"is not one of {', '.join(str(member.value) for member in enum)}")
+        if not isinstance(value, str) or value not in by_text:  # XML-RPC has values that are no key at all
+            raise ValueError(reason)
         return by_text[value]
 
     return convert

@@ -26,6 +26,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from skitai.saddle.contents import discard
+
 Hook = Callable[..., Any]
 #: Runs what a request is routed to and returns its content; takes ``was``.
 Run = Callable[[Any], Any]
@@ -60,6 +62,7 @@ def _around(hooks: Hooks, run: Run) -> Run:
     failed, teardown = hooks.failed_request, hooks.teardown_request
 
     def run_with_hooks(was: Any) -> Any:
+        content = None
         try:
             try:
                 content = before(was) if before is not None else None
@@ -73,9 +76,21 @@ def _around(hooks: Hooks, run: Run) -> Run:
             else:
                 if finish is not None:
                     finish(was)
+        except BaseException:
+            discard(content)
+            content = None
+            raise
         finally:
             if teardown is not None:
-                teardown(was)
+                _tear_down(teardown, was, content)
         return content
 
     return run_with_hooks
+
+
+def _tear_down(teardown: Hook, was: Any, content: Any) -> None:
+    try:
+        teardown(was)
+    except BaseException:
+        discard(content)
+        raise

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from skitai.saddle.cookies import Cookies
-from skitai.saddle.lazy import lazy
+from skitai.saddle.lazy import lazy, weakly
 from skitai.saddle.mbox import open_mbox
 from skitai.saddle.proxied_calls import NAMES
 from skitai.saddle.service import Was
@@ -21,7 +21,7 @@ def _read_only(make: Callable[[Any], Any]) -> lazy[Any]:
         made.commit()
         return made
 
-    return lazy(make_committed)
+    return lazy(weakly(make_committed))
 
 
 class LateWas(Was):

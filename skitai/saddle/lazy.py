@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar, overload
+from weakref import proxy
 
 Value = TypeVar("Value")
 
@@ -38,6 +39,20 @@ class lazy(Generic[Value]):
         return value
 
 
+def weakly(make: Callable[[Any], Value]) -> Callable[[Any], Value]:
+    """Let ``make`` have a weak proxy of the object.
+
+    What an object has must not hold that object: nothing but the garbage collector, which comes late, would end such a
+    cycle, and a request has its body.
+    """
+
+    def make_weakly(obj: Any) -> Value:
+        return make(proxy(obj))
+
+    make_weakly.__name__, make_weakly.__doc__ = make.__name__, make.__doc__
+    return make_weakly
+
+
 class Effect(Protocol):
     """What a request may do to its response besides returning a body: cookies, the session, header fields."""
 
@@ -49,7 +64,15 @@ class Effect(Protocol):
 
 
 class effect(lazy[Value]):
-    """A :class:`lazy` attribute of a request whose value is an :class:`Effect` of its response."""
+    """A :class:`lazy` attribute of a request whose value is an :class:`Effect` of its response.
+
+    Args:
+        make: takes a weak proxy of the request: see :func:`weakly`.
+    """
+
+    def __init__(self, make: Callable[[Any], Value]) -> None:
+        super().__init__(make)
+        self._make = weakly(make)
 
     @overload
     def __get__(self, obj: None, owner: type) -> effect[Value]: ...

@@ -75,6 +75,8 @@ def read(request: Request) -> Form:
                 reader.take(event)
         parser.close()  # complains when the end is missing
     except MultipartError as error:
+        # The parser keeps its error, and that by its traceback the parser and this frame with all that was read.
+        error.__traceback__ = None
         # The texts of the parser name what is wrong, and quote nothing.
         raise BadRequest(f"the form cannot be read: {error.args[0]}") from error
     return Form(reader.pairs, kept.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,12 @@ from skitai.saddle import compression, pages
 from skitai.saddle.contents import to_body
 from skitai.saddle.errors import HttpError, MissingSlash
 from skitai.saddle.response import WITHOUT_BODY
-from skitai.saddle.streams import Body
+from skitai.saddle.streams import Body, Stream
 from skitai.wire.fields import Fields
 from skitai.wire.response import reason_phrase
 
 if TYPE_CHECKING:
+    from skitai.saddle.lazy import Effect
     from skitai.saddle.service import Was
 
 #: Status, its text (``None`` for the registered one), header fields, body.
@@ -33,13 +35,11 @@ def finish(was: Was, content: Any) -> Reply:
         TypeError: it returned something that cannot be sent. Nothing was committed then.
     """
     body = content.encode() if content.__class__ is str else to_body(content)
+    if isinstance(body, Stream):
+        body.explain = partial(fail, was)
     code, reason, fields, has_type = 200, None, [], False
-    effects = was.effects
-    if effects is not None:
-        if len(effects) > 1:
-            effects.sort(key=_commit_order)
-        for each in effects:
-            each.commit()
+    if was.effects is not None:
+        _commit(was.effects, body)
         response = was.__dict__.get("response")
         if response is not None:
             code, reason, fields, has_type = response.code, response.reason, response.fields, response.has_type
@@ -58,6 +58,19 @@ def finish(was: Was, content: Any) -> Reply:
     if body.__class__ is bytes and len(body) <= compression.MOST_PLAIN:
         return code, reason, fields, body
     return code, reason, fields, compression.encode(was, code, fields, body)
+
+
+def _commit(effects: list[Effect], body: bytes | Body) -> None:
+    """Put what was changed into the response. When that cannot be, as with a large cookie, its body is closed."""
+    if len(effects) > 1:
+        effects.sort(key=_commit_order)
+    try:
+        for each in effects:
+            each.commit()
+    except Exception:
+        if isinstance(body, Body):
+            body.close()
+        raise
 
 
 def _commit_order(effect: Any) -> int:
@@ -96,6 +109,7 @@ def _to_slash(was: Was) -> Reply:
     exchange = was.exchange
     # Only slashes in front would make it a reference to another host (RFC 3986 section 4.2).
     location = "/" + exchange.raw_path.lstrip("/") + "/" + ("?" + exchange.query if exchange.query else "")
+    location = location.replace("\\", "%5C")  # browsers take it for a slash
     link = f'<a href="{escape(location)}">{escape(location)}</a>'
     page = f"<html><head><title>Moved</title></head><body>{link}</body></html>"
     # A browser repeats anything but GET and HEAD as it was only after 308 (RFC 9110 section 15.4.9).

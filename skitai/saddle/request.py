@@ -164,7 +164,8 @@ class Request(RequestView):
             InvalidJson: it is none; a ValueError, and a 400 for the client.
         """
         try:
-            return json.loads(self.body or b"")
+            # Left to itself the parser takes other encodings as well, and bytes that are no UTF-8.
+            return json.loads((self.body or b"").decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
             raise InvalidJson("the request body is no JSON document") from error
 

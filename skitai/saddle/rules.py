@@ -85,8 +85,9 @@ def _write_path(value: Any) -> str:
     return quote(str(value), safe="/~!$&'()*+,;=:@")
 
 
-INT = Kind("int", _read_int, _write_int, "[0-9]+")
-FLOAT = Kind("float", _read_float, _write_float, r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
+_DIGITS = f"[0-9]{{1,{_MOST_DIGITS}}}"
+INT = Kind("int", _read_int, _write_int, _DIGITS)
+FLOAT = Kind("float", _read_float, _write_float, rf"{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS}")
 TEXT = Kind("string", _read_text, _write_text, "[^/]+?")
 PATH = Kind("path", _read_path, _write_path, ".*")
 

@@ -188,7 +188,7 @@ class SealedCookie(ABC):
         if not place.keys:
             raise MissingSecureKey(name)
         now = time.time()
-        reason: object = None
+        reason: str | None = None
         for text in self._was.cookie.get_all(name)[:_MOST_TRIED]:
             try:
                 document, end = unseal(text, name, now, place.timeout + _CLOCK_SKEW, place.keys)
@@ -197,7 +197,7 @@ class SealedCookie(ABC):
                     raise ValueError("it has another content than such a cookie")
                 return document, end, address, content
             except (NotSealed, ValueError, TypeError) as error:
-                reason = error
+                reason = str(error)  # the error itself would hold this frame, and that the error
         if reason is not None:
             logs.current().app.log(f"cookie {name} is ignored: {reason}", "warn", self._was.log_tag)
         return None

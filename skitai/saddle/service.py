@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from skitai.saddle import async_response, environ, shortcuts, templates
 from skitai.saddle.cookies import Cookies
-from skitai.saddle.lazy import Effect, effect, lazy
+from skitai.saddle.lazy import Effect, effect, lazy, weakly
 from skitai.saddle.mbox import open_mbox
 from skitai.saddle.request import Request
 from skitai.saddle.response import Response
@@ -60,10 +60,10 @@ class Was(Context):
         self.point = point
         self.path = path
 
-    request = lazy(Request)
+    request = lazy(weakly(Request))
     response = effect(Response)
     g = lazy(lambda was: Global())
-    env = lazy(environ.make_environ)
+    env = lazy(weakly(environ.make_environ))
     cookie = effect(Cookies)
     session = effect(open_session)
     mbox = effect(open_mbox)
@@ -80,8 +80,10 @@ class Was(Context):
     # For files that add to a response
 
     def add_extra_field(self, name: str, value: str) -> None:
-        """Give the response a header field, whatever it will be, also that of an error."""
-        self.extra_fields = [*(self.extra_fields or ()), (name, value)]
+        """Give the response a header field, whatever it will be, also that of an error; the same one only once."""
+        fields = self.extra_fields or []
+        if (name, value) not in fields:
+            self.extra_fields = [*fields, (name, value)]
 
     def at_end(self, ender: Callable[[], object]) -> None:
         """Call something once when the request is over: its response was sent or broke off, or none will be sent."""

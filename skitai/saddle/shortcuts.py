@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 import traceback
 from collections.abc import Iterable
 from html import escape
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: What a URL reference may have besides letters and digits (RFC 3986); "%" because it comes quoted already.
 _SAFE = "%/:?#[]@!$&'()*+,;=-._~"
+#: What must not get into a URL even quoted.
+_has_no_place = re.compile("[\x00-\x1f\x7f\ud800-\udfff]").search
 
 
 def redirect(
@@ -32,11 +35,11 @@ def redirect(
         body: in place of the small page with a link.
 
     Raises:
-        BadRequest: the URL has a line break or another control character.
+        BadRequest: the URL has a line break or another control character, or half a surrogate pair.
     """
     response = was.response
-    location = url if any(c < " " or c == "\x7f" for c in url) else quote(url, safe=_SAFE)
-    response.set_header("Location", location)  # refuses the control characters
+    location = url if _has_no_place(url) else quote(url, safe=_SAFE)
+    response.set_header("Location", location)  # refuses those characters
     response.set_header("Cache-Control", "max-age=0")
     response.set_header("Expires", "Thu, 01 Jan 1970 00:00:00 GMT")
     if body is None:

@@ -10,8 +10,10 @@ import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
+from skitai.errors import ClientDisconnected
 from skitai.wire.fields import Fields
 
 
@@ -54,6 +56,9 @@ class Stream(Body):
     Args:
         pieces: the body. closers: called once each in the end, also when the client went away.
         length: bytes of all pieces when that is known.
+
+    Attributes:
+        explain: makes the response to an exception that comes before the first piece; without one it is raised.
     """
 
     def __init__(
@@ -62,20 +67,34 @@ class Stream(Body):
         super().__init__(closers)
         self._pieces = iter(pieces)
         self.length = length
+        self.explain: Callable[[Exception], Any] | None = None
 
-    def send(self, exchange: Any, status: int, fields: Fields, reason: str | None) -> None:
-        """See :class:`Body`.
+    def begin(self) -> Any:
+        """Ask for the first piece, before the head is sent: what goes wrong until then is still an error page.
 
-        The first piece is asked for before the head is sent: what goes wrong until then is still an error page.
+        Returns:
+            The response in place of this one, ``None`` when there is a first piece.
         """
         try:
-            if exchange.method == "HEAD":
-                exchange.start(status, fields, reason, self.length)
-            else:
-                first = next(self._pieces, b"")
-                exchange.start(status, fields, reason, self.length)
-                if first:
-                    exchange.write(first)
+            first = next(self._pieces, b"")
+        except Exception as error:
+            if self.explain is None or isinstance(error, ClientDisconnected):
+                raise
+            return self.explain(error)
+        self._pieces = chain((first,), self._pieces)
+        return None
+
+    def send(self, exchange: Any, status: int, fields: Fields, reason: str | None) -> None:
+        """See :class:`Body`."""
+        try:
+            is_head = exchange.method == "HEAD"
+            failed = None if is_head else self.begin()
+            if failed is not None:
+                status, reason, fields, page = failed
+                exchange.respond(status, fields, page, reason)
+                return
+            exchange.start(status, fields, reason, self.length)
+            if not is_head:
                 for piece in self._pieces:
                     if piece:
                         exchange.write(piece)

@@ -39,6 +39,10 @@ class _Pattern:
         text = ""
         for piece in segment:
             if isinstance(piece, Variable):
+                if piece.kind is TEXT and self.kinds:
+                    # A text takes anything, so where the rest fails behind the nearest end of what is before it, it
+                    # fails behind all others too. Without this they would be tried, for three texts in cubic time.
+                    text = f"(?>{text})"
                 self.kinds.append(piece.kind)
                 text += f"({piece.kind.pattern})"
             else:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from skitai.errors import RemoteProtocolError
-from skitai.saddle.replies import HTML
+from skitai.saddle.replies import HTML, Reply
 from skitai.saddle.response import WITHOUT_BODY
+from skitai.saddle.streams import Stream
 from skitai.wire.fields import Fields
+from skitai.wire.mounts import covers
 from skitai.wire.response import reason_phrase
 from skitai.wire.txn import Transaction
 
@@ -26,9 +28,9 @@ _numbers = iter(range(1, 1 << 62))
 def path_below(exchange: Any, point: str) -> str:
     """Return the path of a request below a mount point, still percent-encoded, with its leading slash."""
     raw: str = exchange.raw_path
-    if raw.startswith(point):
+    if covers(point, raw):
         return raw[len(point) :] or "/"
-    # The point itself came with percent-encoding, so its length in the raw path is not known.
+    # The point, or the slash behind it, came with percent-encoding: their length in the raw path is not known.
     return quote(exchange.path[len(point) :].encode("latin-1"), safe=_SAFE) or "/"
 
 
@@ -39,7 +41,6 @@ class WsgiExchange:
         environ: see PEP 3333.
     """
 
-    was: Any = None
     refusal: RemoteProtocolError | None = None
 
     def __init__(self, environ: dict[str, Any]) -> None:
@@ -167,7 +168,10 @@ def serve(app: Saddle, environ: dict[str, Any], start_response: Callable[..., An
     point = environ.get("SCRIPT_NAME", "").rstrip("/")
     if not app.has_begun:
         app.begin(point)  # a foreign server does not tell its apps
+    is_head = environ["REQUEST_METHOD"] == "HEAD"
     status, reason, fields, body = app.handle(WsgiExchange(environ), point)
+    if isinstance(body, Stream) and not is_head:
+        status, reason, fields, body = _begun(body) or (status, reason, fields, body)
     line = _status_line(status) if reason is None else f"{status} {reason}"
     # A server may change the list, and the one of a reply may be shared by many responses.
     if fields is HTML and isinstance(body, bytes):
@@ -177,8 +181,21 @@ def serve(app: Saddle, environ: dict[str, Any], start_response: Callable[..., An
     else:
         start_response(line, list(fields))
     if isinstance(body, bytes):
-        return [body if environ["REQUEST_METHOD"] != "HEAD" else b""]
+        return [b"" if is_head else body]
     return body
+
+
+def _begun(body: Stream) -> Reply | None:
+    """Begin a stream; return the response in its place when that fails. Then it is closed."""
+    failed: Reply | None = None
+    has_begun = False
+    try:
+        failed = body.begin()
+        has_begun = failed is None
+    finally:
+        if not has_begun:
+            body.close()
+    return failed
 
 
 def _with_length(fields: Fields, length: int) -> Fields:

@@ -17,6 +17,7 @@ from skitai.saddle import replies
 from skitai.saddle.endpoint import ByContentType, Endpoint
 from skitai.saddle.errors import BadRequest, HttpError, MissingSlash
 from skitai.saddle.streams import Body
+from skitai.saddle.urlencoded import MOST_NAME
 from skitai.wire import xmlrpc
 from skitai.wire.outcomes import UnreadableBody
 
@@ -80,8 +81,8 @@ def _read_call(was: Was) -> tuple[str, tuple[Any, ...]]:
         params, method = xmlrpc.load(was.request.body or b"", use_datetime=True)
     except (UnreadableBody, xmlrpc.Fault) as error:
         raise BadRequest("the request body is no XML-RPC call") from error
-    if not method:
-        raise BadRequest("the XML-RPC document names no method")
+    if not method or len(method) > MOST_NAME:
+        raise BadRequest("the XML-RPC document names no method, or a very long one")
     return method, params
 
 
@@ -116,6 +117,9 @@ def _call_all(was: Was, params: tuple[Any, ...]) -> list[Any]:
     calls = params[0] if len(params) == 1 else None
     if not isinstance(calls, list):
         raise BadRequest(f"{_MULTICALL} takes one list of calls")
+    most = int(was.app.config.max_multicall)
+    if len(calls) > most:
+        raise BadRequest(f"{_MULTICALL} takes {most} calls")
     return [_call_one(was, call) for call in calls]
 
 
@@ -141,7 +145,7 @@ def _call_one(was: Was, call: Any) -> Any:
 
 def _read_inner(call: Any) -> tuple[str, tuple[Any, ...]]:
     method, params = (call.get("methodName"), call.get("params", [])) if isinstance(call, dict) else (None, None)
-    if not isinstance(method, str) or not method or not isinstance(params, list):
+    if not isinstance(method, str) or not 0 < len(method) <= MOST_NAME or not isinstance(params, list):
         raise BadRequest("a call has a methodName and params")
     if method == _MULTICALL:
         raise BadRequest(f"{_MULTICALL} cannot call itself")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import xmlrpc.client
+from contextlib import suppress
 from typing import Any
 
 from defusedxml.common import DefusedXmlException
@@ -98,7 +99,7 @@ def load(document: str | bytes, use_datetime: bool = False) -> tuple[tuple[Any, 
     unmarshaller = _Unmarshaller(use_datetime, use_datetime)
     try:
         parser = DefusedExpatParser(unmarshaller, forbid_dtd=True)
-        parser.feed(document)
+        _feed(parser, document)
         parser.close()
         return unmarshaller.close(), unmarshaller.getmethodname()
     except Fault:
@@ -108,6 +109,16 @@ def load(document: str | bytes, use_datetime: bool = False) -> tuple[tuple[Any, 
     except Exception as error:
         # The unmarshaller of the standard library trusts its peer: tags in the wrong order make it raise anything.
         raise UnreadableBody(f"not an XML-RPC document: {error!r}") from error
+
+
+def _feed(parser: DefusedExpatParser, document: str | bytes) -> None:
+    try:
+        parser.feed(document)
+    except Exception:
+        # It and its handlers hold each other, and what was read, until it is closed; which complains once more.
+        with suppress(Exception):
+            parser.close()
+        raise
 
 
 def load_result(document: bytes) -> Any:

@@ -243,3 +243,43 @@ def test_a_malformed_form_is_400(app, body) -> None:
     answer = app.test_client().post("/f", body, headers={"Content-Type": "application/x-www-form-urlencoded"})
     assert answer.status == 400
     assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("rest", [{}, {"num": "1"}])
+def test_nobody_can_give_was_a_second_value(app, visit, written, rest) -> None:
+    @app.route("/f")
+    def f(was, num="0", **form):
+        return repr(sorted(form))
+
+    client = visit(app)
+    assert client.get("/f?self=1&num=2").text == "['self']"
+    assert client.post("/f", {"was": "1", **rest}).status == 400
+    assert client.get("/f?was=1").status == 400
+    assert client.get("/f?json:was=1").status == 400
+    assert "argument 'was' is not one that is expected here" in written.app
+    assert "TypeError" not in written.app
+
+
+def test_a_first_argument_of_its_own_kind_leaves_the_name_was_free(app) -> None:
+    @app.route("/any")
+    def any_arguments(*args, **form):
+        return repr(sorted(form))
+
+    @app.route("/only")
+    def only(was, /, **form):
+        return repr(sorted(form))
+
+    client = app.test_client()
+    assert client.get("/any?was=1&args=2").text == "['args', 'was']"
+    assert client.get("/only?was=1").text == "['was']"
+
+
+@pytest.mark.parametrize("text", ["1e999999999", "1e-999999999", "1" * 401])
+def test_a_decimal_that_would_fill_the_memory_is_400(app, text) -> None:
+    @app.route("/f")
+    def f(was, a: Decimal):
+        return str(a.adjusted())
+
+    client = app.test_client()
+    assert client.get("/f?a=1e300").text == "300"
+    assert client.get(f"/f?a={text}").status == 400

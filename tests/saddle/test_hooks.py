@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 from types import SimpleNamespace
@@ -425,3 +426,30 @@ def test_what_waits_for_the_end_of_a_request_is_called_once(app, visit, written)
         trail.clear()
         client.get(f"/{kind}")
         assert trail == (["piece", "piece", "streams"] if kind == "streams" else [kind])
+
+
+@pytest.mark.parametrize("failing", ["finish_request", "teardown_request"])
+@pytest.mark.parametrize("returned", ["alone", "in a list", "by a hook"])
+def test_content_is_closed_when_a_hook_fails_after_it(app, visit, written, failing, returned) -> None:
+    closed = []
+
+    class Content(io.BytesIO):
+        def close(self):
+            closed.append(True)
+
+    content = Content(b"page")
+
+    @app.route("/")
+    def function(was):
+        return ["x", content] if returned == "in a list" else content
+
+    if returned == "by a hook":
+        app.before_request(lambda was: content)
+    getattr(app, failing)(lambda was: 1 // 0)
+    answer = visit(app).get("/")
+    if (failing, returned) == ("finish_request", "by a hook"):
+        assert (answer.status, answer.content) == (200, b"page")  # there was nothing to finish
+    else:
+        assert answer.status == 500
+        assert "ZeroDivisionError" in written.app
+    assert closed == [True]

@@ -207,3 +207,11 @@ def test_a_body_larger_than_the_app_takes_is_413(app, visit) -> None:
     client = visit(app)
     assert client.post("/x", b"x" * 100).text == "100"
     assert client.post("/x", b"x" * 101).status == 413
+
+
+@pytest.mark.parametrize("body", [b'"\xff"', b'"\xed\xa0\x80"', "{}".encode("utf-16"), "{}".encode("utf-32-le"), b""])
+def test_json_is_utf_8(app, visit, body) -> None:
+    app.route("/", methods=["POST"])(lambda was: repr(was.request.json()))
+    client = visit(app)
+    assert client.post("/", '\ufeff["ü"]'.encode()).text == "['ü']"
+    assert client.post("/", body).status == 400

@@ -9,9 +9,11 @@ import io
 import sys
 import xmlrpc.client
 import zlib
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+from skitai.errors import ClientDisconnected
 from skitai.lib import producers
 from skitai.saddle.compression import choose
 from skitai.saddle.streams import Stream
@@ -274,10 +276,52 @@ def test_a_stream_that_fails_at_once_is_an_error_page_and_later_breaks_off(give,
         raise RuntimeError("no first piece")
         yield b""
 
-    if give.client.__class__.__name__ != "Client":
-        answer = give(lambda was: early())
-        assert answer.status == 500
-        assert "no first piece" in written.app
+    answer = give(lambda was: early())
+    assert answer.status == 500
+    assert "no first piece" in written.app and "no first piece" not in answer.text
+
+
+@pytest.mark.parametrize("body", [b"{", b'"\xff"'])
+def test_what_a_client_did_wrong_is_told_by_a_stream_as_well(app, visit, written, body) -> None:
+    @app.route("/", methods=["POST"], access_control_allow_origin="*")
+    def stream(was):
+        yield was.request.json()["text"]
+
+    client = visit(app)
+    assert client.post("/", b'{"text": "x"}').text == "x"
+    answer = client.post("/", body)
+    assert answer.status == 400
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "400 for POST /: the request body is no JSON document" in written.app
+
+
+def test_a_stream_whose_client_has_gone_before_it_began_is_closed(app) -> None:
+    class Gone(NewIterator):
+        def __next__(self):
+            raise ClientDisconnected("gone")
+
+    body, environ = Gone(), {}
+    app.route("/")(lambda was: body)
+    setup_testing_defaults(environ)
+    with pytest.raises(ClientDisconnected):
+        app(environ, lambda status, fields: None)
+    assert body.closed == 1
+    assert app.test_client().get("/").exchange.is_aborted
+    assert body.closed == 2
+
+
+def test_what_cannot_be_committed_closes_its_body(app, visit) -> None:
+    body = NewIterator("x")
+
+    @app.route("/")
+    def page(was):
+        was.cookie["a"] = "b"
+        was.session["a"] = "x" * 5000
+        return body
+
+    app.securekey = "a key"
+    assert visit(app).get("/").status == 500
+    assert body.closed == 1
 
 
 @pytest.mark.row("SAD-RESP-15")
@@ -338,7 +382,7 @@ def test_redirect(give) -> None:
     assert (answer.status, answer.text, answer.headers["X-Own"]) == (301, "own", "1")
 
 
-@pytest.mark.parametrize("value", ["/x\r\nSet-Cookie: a=b", "/x\nX: y", "/x\x00"])
+@pytest.mark.parametrize("value", ["/x\r\nSet-Cookie: a=b", "/x\nX: y", "/x\x00", "/x\ud800"])
 def test_a_line_break_never_gets_into_a_header(give, written, value) -> None:
     for function in (
         lambda was: was.redirect(value),
@@ -524,6 +568,19 @@ def test_what_is_no_body_is_a_500_that_says_so_in_the_log(give, written, content
     assert answer.status == 500
     assert "was.jstream" not in answer.text
     assert "is no body" in written.app
+
+
+@pytest.mark.parametrize("piece", [5, None, [1], {"a": 1}, 1.5])
+def test_a_piece_that_is_none_is_an_error_too(give, written, piece) -> None:
+    class More:
+        def more(self):
+            return piece or (piece,)
+
+    for function in (lambda was: iter([piece]), lambda was: [iter([piece]), "x"], lambda was: More()):
+        answer = give(function)
+        assert answer.status == 500
+        assert b"\0" not in answer.content
+    assert "a piece of a body is str or bytes, not" in written.app
 
 
 def test_all_closers_are_called_although_one_fails() -> None:

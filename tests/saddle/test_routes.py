@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from skitai.saddle import Saddle, Saddlery
 from skitai.saddle.errors import SetupError
+from skitai.saddle.rules import TEXT, parse_rule
+from skitai.saddle.table import _Pattern
 
 
 @pytest.mark.row("SAD-ROUTE-01")
@@ -400,3 +406,58 @@ def test_percent_encoding_that_is_none_is_400(app, path) -> None:
         return a
 
     assert app.test_client().get(path).status == 400
+
+
+@pytest.mark.parametrize(
+    ("rule", "path"),
+    [
+        ("/<a>-<b>-<c>-<d>.html", "-" * 7000),
+        ("/<a>-<int:n>-<b>-<c>.html", "-1" * 3500),
+        ("/<a>-<b>-<c>-<int:n>", "-1" * 3500 + "x"),
+    ],
+)
+def test_no_path_is_tried_in_all_the_ways_to_cut_it(app, rule, path) -> None:
+    # There are ten billion and more of them: without an end of its own this would never come back.
+    app.route(rule)(lambda was, **values: repr(values))
+    assert app.test_client().get(f"/{path}").status == 404
+
+
+@given(
+    st.sampled_from(["/<a>-<b>", "/<a>-<b>.<c>", "/<a>-<int:n>-<b>", "/a<float:x>-<b>1", "/<int:n>-<a>-<float:x>-<b>"]),
+    st.text("a1-.", max_size=16),
+)
+def test_no_way_to_read_a_segment_is_lost(rule, segment) -> None:
+    pattern = _Pattern(parse_rule(rule).segments[0])
+    every_way = re.fullmatch(pattern.key.replace("(?>", "(?:"), segment)
+    values = pattern.read(segment)
+    assert (values is None) == (every_way is None)
+    assert values is None or [str(value) for value in values if isinstance(value, str)] == [
+        text for text, kind in zip(every_way.groups(), pattern.kinds, strict=True) if kind is TEXT
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "values"),
+    [
+        ("/<a>-<b>.html", "x-y-z.html", {"a": "x", "b": "y-z"}),
+        ("/<a>-<int:n>-<b>", "x-y-5-z-6-u", {"a": "x-y", "n": 5, "b": "z-6-u"}),
+        ("/<a>-<int:n>", "x-1-2", {"a": "x-1", "n": 2}),
+        ("/<float:x>.<b>", "1.5.txt", {"x": 1.5, "b": "txt"}),
+        ("/<float:x>.<b>", "1.txt", {"x": 1.0, "b": "txt"}),
+    ],
+)
+def test_what_variables_of_one_segment_get(app, rule, path, values) -> None:
+    app.route(rule)(lambda was, **values: repr(values))
+    assert app.test_client().get(f"/{path}").text == repr(values)
+
+
+@pytest.mark.parametrize("path", ["/app%2Fx", "/app%2fx", "/%61pp%2Fx", "/%61pp/x"])
+def test_an_encoded_slash_behind_the_mount_point_is_one(app, visit, path) -> None:
+    app.route("/<name>")(lambda was, name: name)
+    assert visit(app, "/app").get(path).text == "x"
+
+
+def test_no_backslash_in_a_redirection(app) -> None:
+    app.route("/<name>/")(lambda was, name: name)
+    answer = app.test_client().get("/\\evil.example")
+    assert (answer.status, answer.headers["Location"]) == (301, "/%5Cevil.example/")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
-from skitai.saddle import Saddle
+from skitai.saddle import Saddle, multipart_forms
 from skitai.saddle.uploads import UploadedFile
 
 # The form of the documents.
@@ -492,7 +492,9 @@ def test_every_file_comes_through_whole(files, step) -> None:
 
     client = app.test_client()
     sent = [(name.replace("\\", "_"), content) for name, content in files]
-    answer = client.post("/", files=[(name, named(content, "f")) for name, content in sent])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(multipart_forms, "_PIECE", step)  # cut anywhere, also inside of a boundary
+        answer = client.post("/", files=[(name, named(content, "f")) for name, content in sent])
     assert answer.status == 200, answer.text
     assert sorted(seen) == sorted(sent)
 

@@ -8,10 +8,13 @@ import sys
 import xmlrpc.client
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
+from enum import Enum
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -604,3 +607,85 @@ def test_whatever_is_posted_gets_an_answer(document: bytes) -> None:
     answer = post(app.test_client(), document or b"x")
     assert answer.status in (200, 400)
     assert b"Traceback" not in answer.content
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "reason"),
+    [
+        (Literal["a"], {}, "is not one of a"),
+        (Literal["a"], [], "is given more than once"),
+        (list[Literal["a"]], [[]], "is not one of a"),
+        (Colour, {}, "is not one of red"),
+        (Colour, 1, "is not one of red"),
+        (int, 1.5, "is not a whole number"),
+        (int, float("inf"), "is not a whole number"),
+        (int, float("nan"), "is not a whole number"),
+        (float, {}, "is not a number"),
+        (Decimal, {}, "is not a decimal number"),
+    ],
+)
+def test_values_that_no_text_has(app: Saddle, written: Any, annotation: Any, value: Any, reason: str) -> None:
+    def function(was, a):
+        raise AssertionError("never called")
+
+    function.__annotations__["a"] = annotation
+    app.route("/f")(function)
+    assert fault(app.test_client(), "f", value).faultString == f"Error Occured: argument 'a' {reason}"
+    assert "expt" not in written.app
+
+
+def test_an_int_that_no_float_can_be(app: Saddle) -> None:
+    @app.route("/f")
+    def function(was, a: float):
+        raise AssertionError("never called")
+
+    number = f"<value><int>{'1' * 400}</int></value>"
+    document = f"<methodCall><methodName>f</methodName><params><param>{number}</param></params></methodCall>"
+    with pytest.raises(xmlrpc.client.Fault, match="is not a number"):
+        value_of(post(app.test_client(), document))
+
+
+def test_a_multicall_has_so_many_calls(adding: Saddle) -> None:
+    client = adding.test_client()
+    calls = [{"methodName": "add", "params": [1, 2]}] * 1000
+    assert call(client, "system.multicall", calls) == [[3]] * 1000
+    assert "takes 1000 calls" in fault(client, "system.multicall", [*calls, calls[0]]).faultString
+    adding.config.max_multicall = 2000
+    assert len(call(client, "system.multicall", [*calls, calls[0]])) == 1001
+
+
+def test_a_huge_name_does_not_fill_the_log(adding: Saddle, written: Any) -> None:
+    client, name = adding.test_client(), "x" * 100_000
+    assert post(client, xmlrpc.client.dumps((), name)).status == 400
+    (answer,) = call(client, "system.multicall", [{"methodName": name, "params": []}])
+    assert answer["faultString"] == "Error Occured: a call has a methodName and params"
+    assert len(written.app) < 1000
+
+
+def test_a_multicall_says_once_who_may_ask(adding: Saddle) -> None:
+    adding.access_control_allow_origin = ["https://there.example"]
+    calls = [{"methodName": "add", "params": [1, 2]}] * 3
+    document = xmlrpc.client.dumps((calls,), "system.multicall")
+    answer = post(adding.test_client(), document, headers={"Origin": "https://there.example"})
+    assert value_of(answer) == [[3]] * 3
+    assert [value for name, value in answer.fields if name == "Access-Control-Allow-Origin"] == [
+        "https://there.example"
+    ]
+
+
+def test_one_login_is_for_all_calls_of_a_multicall(adding: Saddle, run: Callable[..., Any]) -> None:
+    adding.authorization, adding.realm, adding.users, adding.authenticate = "digest", "R", {"hans": "secret"}, True
+    calls = [{"methodName": "add", "params": [1, 2]}] * 3
+    document = xmlrpc.client.dumps((calls,), "system.multicall")
+    url = f"http://127.0.0.1:{run({'': adding}).port}/"
+    with requests.Session() as session:
+        session.auth, session.headers = requests.auth.HTTPDigestAuth("hans", "secret"), XML
+        session.post(
+            url, xmlrpc.client.dumps((1, 2), "add"), timeout=10
+        )  # gets the challenge, which a multicall has not
+        answer = session.post(url, document, timeout=10)
+    assert xmlrpc.client.loads(answer.content)[0] == ([[3]] * 3,)

@@ -1,5 +1,7 @@
 """XML-RPC documents, honest and hostile."""
 
+import gc
+import weakref
 import xmlrpc.client
 from contextlib import suppress
 from datetime import datetime
@@ -90,3 +92,26 @@ def test_nesting_has_a_bound() -> None:
     for depth in (wire.DEEPEST + 1, 100_000):
         with pytest.raises(UnreadableBody, match="nested deeper"):
             wire.load(nested(depth))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [b"no XML", b"<methodCall>", b"<!DOCTYPE a><a/>", b"<value><int>x</int></value>", wire.dump_call("a", (1,))],
+)
+def test_no_parser_waits_for_the_garbage_collector(monkeypatch: pytest.MonkeyPatch, document: bytes) -> None:
+    made = []
+
+    class Noted(wire.DefusedExpatParser):  # type: ignore[misc]
+        def __init__(self, *args: object, **options: object) -> None:
+            super().__init__(*args, **options)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(wire, "DefusedExpatParser", Noted)
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(UnreadableBody):
+            wire.load(document)
+        assert [each() for each in made] == [None]
+    finally:
+        gc.enable()

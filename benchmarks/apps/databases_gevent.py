@@ -1,0 +1,56 @@
+"""The pages of databases for ``gunicorn -k gevent``: psycopg2 with psycogreen, redis-py, a greenlet per query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import psycopg2
+import redis
+from databases_sql import CONNECTIONS, ONE, POSTGRES, REDIS, ROWS, answer
+from gevent.queue import LifoQueue
+from psycogreen.gevent import patch_psycopg
+
+patch_psycopg()
+free: LifoQueue[Any] = LifoQueue()
+for _ in range(CONNECTIONS):
+    free.put(None)
+cache = redis.Redis(
+    host=REDIS["host"], port=REDIS["port"], username=REDIS["user"], password=REDIS["password"], decode_responses=True
+)
+cache.set("one", 1)
+
+
+def query(sql: str) -> list[Any]:
+    """The rows of a query, on a connection of the pool."""
+    connection = free.get()
+    try:
+        if connection is None:
+            connection = psycopg2.connect(**POSTGRES)
+            connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            rows: list[Any] = cursor.fetchall()
+            return rows
+    finally:
+        free.put(connection)
+
+
+def query_all(sql: str, count: int) -> int:
+    """The sum over all rows of ``count`` equal queries."""
+    queries = [gevent.spawn(query, sql) for _ in range(count)]
+    return sum(row[0] for each in queries for row in each.get())
+
+
+def get_all(count: int) -> int:
+    """The sum of ``count`` values of Redis."""
+    values = [gevent.spawn(cache.get, "one") for _ in range(count)]
+    return sum(int(each.get()) for each in values)
+
+
+def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """``/one/4``, ``/rows/4``, ``/get/4``."""
+    kind, _, count = environ["PATH_INFO"].strip("/").partition("/")
+    found = get_all(int(count)) if kind == "get" else query_all(ONE if kind == "one" else ROWS, int(count))
+    return answer(start_response, found)
