@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -208,3 +210,16 @@ def find_postgres() -> str:
     if not found or not (found[-1] / "postgres").exists():
         raise ServerMissing("apt-get install postgresql")
     return str(found[-1])
+
+
+def main() -> None:
+    """Run both servers until the standard input ends; print where they are, as JSON."""
+    postgres, redis = Postgres(), Redis()
+    print(json.dumps({"POSTGRES": postgres.address._asdict(), "REDIS": redis.address._asdict()}), flush=True)
+    sys.stdin.read()
+    redis.stop()
+    postgres.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.contenders import APPS, CASES, PEERS_BIN, Contender, environment
+from harness.databases import Databases
 from harness.idle import IdleSample, measure_idle
-from harness.load import WARM_UP, Cores, Sample, Shape, fetch, figure, measure, run_wrk, warm_page
+from harness.load import WARM_UP, Cores, HasTime, Sample, Shape, fetch, figure, measure, run_wrk, warm_page
 from harness.pages import CALLS, HELLO, PAGES, Page
 from harness.peers_env import ensure_peers
 from harness.process import BenchError, Process, StartError, free_port
@@ -24,7 +26,21 @@ TRIES = 2
 # Seconds beyond the measurements after which a server is ended whatever happens: start, warm-up, 10,000 connects, stop.
 SPARE = 120
 
-Upstream = tuple[Process, int]
+
+class Beside(NamedTuple):
+    """What runs beside the servers of a case, because their pages call it.
+
+    Attributes:
+        process: whose time counts as load. env: how the servers find it.
+        port: of the upstream, whose calls are counted; 0 for what is no upstream.
+    """
+
+    process: HasTime
+    env: Mapping[str, str]
+    port: int = 0
+
+
+Running = tuple[Process, int]
 
 
 class Bench:
@@ -85,26 +101,40 @@ class Bench:
     # What runs
 
     @contextmanager
-    def upstream(self) -> Iterator[Upstream]:
+    def upstream(self) -> Iterator[Beside]:
         """The 20 ms service, on the core of the load."""
         port = free_port()
         command = [str(PEERS_BIN / "python"), "upstream.py", str(port)]
         seconds = (self.seconds + SPARE) * self.rounds * TRIES * 4
         log = self.folder / "upstream.log"
-        with Process(command, self.cores.load, seconds, log, environment(port), APPS) as process:
+        with Process(command, self.cores.load, seconds, log, environment(), APPS) as process:
             process.wait_for_port(port)
-            yield process, port
+            beside = Beside(process, {"UPSTREAM_PORT": str(port)}, port)
+            self.note(self.capacity(beside))
+            yield beside
 
     @contextmanager
-    def server(self, contender: Contender, pages: int, upstream: Upstream | None) -> Iterator[Upstream]:
+    def databases(self) -> Iterator[Beside]:
+        """PostgreSQL and Redis, on the core of the load."""
+        with Databases(self.cores.load) as databases:
+            yield Beside(databases, databases.env)
+
+    @contextmanager
+    def server(self, contender: Contender, pages: int, beside: Beside | None) -> Iterator[Running]:
         """One contender, started."""
         port = free_port()
         command = [part.format(port=port) for part in contender.command]
         log = self.folder / "server.log"
-        env = environment(upstream[1] if upstream else 0)
+        env = environment(beside.env if beside else None)
         with Process(command, self.cores.server, self.seconds * pages * TRIES + SPARE, log, env, APPS) as process:
             process.wait_for_port(port)
             yield process, port
+
+    def beside(self, case: str) -> AbstractContextManager[Beside | None]:
+        """What the pages of ``case`` call."""
+        if case == "fanout":
+            return self.upstream()
+        return self.databases() if case == "databases" else nullcontext()
 
     # Rates
 
@@ -114,29 +144,27 @@ class Bench:
         results: dict[str, dict[str, list[Sample | None]]] = {
             page.key: {one.name: [] for one in contenders} for page in pages
         }
-        with self.upstream() if case == "fanout" else no_upstream() as upstream:
-            if upstream:
-                self.note(self.capacity(upstream))
+        with self.beside(case) as beside:
             for number in range(self.rounds):
                 print(f"  {case}, round {number + 1} of {self.rounds}", flush=True)
                 for one in contenders:
-                    samples = self.samples(one, pages, upstream)
+                    samples = self.samples(one, pages, beside)
                     for page in pages:
                         results[page.key][one.name].append(samples.get(page.key))
         connections = pages[0].shape.connections
         condition = f"{connections} connections, {self.seconds} s each, rounds: {self.rounds}."
         return section(case, condition, page_tables(case, results, self.rounds), self.notes)
 
-    def samples(self, contender: Contender, pages: Sequence[Page], upstream: Upstream | None) -> dict[str, Sample]:
+    def samples(self, contender: Contender, pages: Sequence[Page], beside: Beside | None) -> dict[str, Sample]:
         """One measurement of each page by its key; those that cannot be made are left out and noted."""
         samples: dict[str, Sample] = {}
         todo = [page for page in pages if (contender.name, page.key) not in self.broken]
         if not todo:
             return samples
         try:
-            with self.server(contender, len(pages), upstream) as running:
+            with self.server(contender, len(pages), beside) as running:
                 for page in todo:
-                    sample = self.page_sample(contender, page, running, upstream, is_cold=page is todo[0])
+                    sample = self.page_sample(contender, page, running, beside, is_cold=page is todo[0])
                     if sample:
                         samples[page.key] = sample
         except StartError as error:
@@ -145,7 +173,7 @@ class Bench:
         return samples
 
     def page_sample(
-        self, contender: Contender, page: Page, running: Upstream, upstream: Upstream | None, is_cold: bool
+        self, contender: Contender, page: Page, running: Running, beside: Beside | None, is_cold: bool
     ) -> Sample | None:
         """One measurement of one page of a running server, or None when it cannot be counted (which is noted)."""
         process, port = running
@@ -161,22 +189,20 @@ class Bench:
                 run_wrk(port, self.cores.load, shape, WARM_UP)
             else:
                 warm_page(port, shape)
-            sample = self.calm_sample(name, process, port, shape, upstream)
+            sample = self.calm_sample(name, process, port, shape, beside)
             page.check(port)
         except BenchError as error:
             self.note(f"{name}: a round is not counted: {error}")
             return None
         return sample
 
-    def calm_sample(
-        self, name: str, process: Process, port: int, shape: Shape, upstream: Upstream | None
-    ) -> Sample:
+    def calm_sample(self, name: str, process: Process, port: int, shape: Shape, beside: Beside | None) -> Sample:
         """The first of ``TRIES`` measurements that other programs did not disturb, or the last (which is noted)."""
         for _ in range(TRIES):
-            answered = count(upstream)
-            sample = measure(process, port, self.cores, shape, self.seconds, upstream[0] if upstream else None)
-            if upstream:
-                check_calls(sample, count(upstream) - answered)
+            answered = count(beside)
+            sample = measure(process, port, self.cores, shape, self.seconds, beside.process if beside else None)
+            if beside and beside.port:
+                check_calls(sample, count(beside) - answered)
             shares = f"server core {sample.server_core:.0%}, others {sample.others:.0%}"
             print(f"    {name}: {sample.rate:,.0f}/s, {sample.cpu_us:.1f} us CPU each, {shares}", flush=True)
             if sample.is_calm:
@@ -184,9 +210,9 @@ class Bench:
         self.note(f"{name}: the rate of a round is not counted: other programs disturbed it {TRIES} times")
         return sample
 
-    def capacity(self, upstream: Upstream) -> str:
+    def capacity(self, beside: Beside) -> str:
         """What the upstream can do alone, so that the reader sees it is not the limit."""
-        report = run_wrk(upstream[1], self.cores.load, Shape(UPSTREAM_CONNECTIONS, "/item"), 2)
+        report = run_wrk(beside.port, self.cores.load, Shape(UPSTREAM_CONNECTIONS, "/item"), 2)
         rate = figure(r"Requests/sec:\s+([\d.]+)", report)
         most = PAGES["fanout"][0].shape.connections / 0.020
         return (
@@ -211,15 +237,9 @@ class Bench:
         return section(case, condition, idle_table(results), self.notes)
 
 
-@contextmanager
-def no_upstream() -> Iterator[None]:
-    """In place of an upstream, for pages that call none."""
-    yield None
-
-
-def count(upstream: Upstream | None) -> int:
+def count(beside: Beside | None) -> int:
     """How many calls the upstream answered so far."""
-    return int(fetch(upstream[1], "/count")) if upstream else 0
+    return int(fetch(beside.port, "/count")) if beside and beside.port else 0
 
 
 def check_calls(sample: Sample, answered: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,10 +55,10 @@ def our_python() -> str:
     return str(OUR_PYTHON) if OUR_PYTHON.exists() else sys.executable
 
 
-def gunicorn(app: str, *options: str, name: str = "gunicorn -k gevent", client: str = "") -> Contender:
+def gunicorn(app: str, *options: str, name: str = "gunicorn -k gevent", needs: Sequence[str] = ()) -> Contender:
     """Gunicorn with one gevent worker."""
     command = (str(PEERS_BIN / "gunicorn"), "-k", "gevent", "-w", "1", "-b", "127.0.0.1:{port}")
-    packages = ("gunicorn", "gevent", *((client,) if client else ()))
+    packages = ("gunicorn", "gevent", *needs)
     return Contender(name, (*command, "--log-level", "warning", "--no-control-socket", *options, app), packages)
 
 
@@ -106,10 +106,8 @@ CASES: dict[str, list[Contender]] = {
     "fanout": [
         ours("fanout_skitai:app"),
         uvicorn("fanout_aiohttp:app", name="uvicorn + aiohttp", needs=["aiohttp"]),
-        gunicorn(
-            "fanout_geventhttpclient:app", name="gunicorn gevent + geventhttpclient", client="geventhttpclient"
-        ),
-        gunicorn("fanout_requests:app", name="gunicorn gevent + requests", client="requests"),
+        gunicorn("fanout_geventhttpclient:app", name="gunicorn gevent + geventhttpclient", needs=["geventhttpclient"]),
+        gunicorn("fanout_requests:app", name="gunicorn gevent + requests", needs=["requests"]),
     ],
     "saddle": [
         framework(SADDLE, "framework_saddle:app"),
@@ -122,6 +120,24 @@ CASES: dict[str, list[Contender]] = {
             name="Starlette on uvicorn",
             needs=["starlette", "jinja2", "itsdangerous"],
         ),
+    ],
+    "databases": [
+        ours("databases_skitai:app"),
+        gunicorn(
+            "databases_threads:app",
+            "-k",
+            "gthread",
+            "--threads",
+            "32",
+            name="psycopg2, redis-py in threads (gunicorn gthread)",
+            needs=["psycopg2-binary", "redis"],
+        ),
+        gunicorn(
+            "databases_gevent:app",
+            name="psycogreen, redis-py (gunicorn -k gevent)",
+            needs=["psycopg2-binary", "psycogreen", "redis"],
+        ),
+        uvicorn("databases_asyncio:app", name="asyncpg, redis.asyncio (uvicorn)", needs=["asyncpg", "redis"]),
     ],
     "log": [ours("wsgi_hello:app"), ours("wsgi_hello:app", "log", name=f"{US}, request log on")],
     "idle": [
@@ -136,8 +152,8 @@ CASES: dict[str, list[Contender]] = {
 }
 
 
-def environment(upstream_port: int) -> dict[str, str]:
-    """What the servers see of the environment: no proxy may stand between two loopback ports."""
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What the servers see of the environment, and ``more``: no proxy may stand between two loopback ports."""
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     # This checkout comes before an installed skitai, so that what is measured is what stands beside the harness.
-    return {**kept, "PYTHONPATH": f"{APPS}:{ROOT}", "PYTHONUNBUFFERED": "1", "UPSTREAM_PORT": str(upstream_port)}
+    return {**kept, "PYTHONPATH": f"{APPS}:{ROOT}", "PYTHONUNBUFFERED": "1", **(more or {})}

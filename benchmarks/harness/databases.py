@@ -54,7 +54,7 @@ class Databases:
         self._child.stdout.close()
 
     def cpu_seconds(self) -> float:
-        """Processor time used by all their living processes so far. Those of PostgreSQL are in sessions of their own."""
+        """Processor time used by all their living processes so far, which are in several sessions."""
         times: dict[int, int] = {}
         parents: dict[int, int] = {}
         for name in os.listdir("/proc"):

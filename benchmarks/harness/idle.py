@@ -123,6 +123,4 @@ def measure_idle(server: Process, port: int, body: bytes) -> IdleSample:
             connection.close()
     time.sleep(SETTLE)
     p99 = statistics.quantiles(times, n=100)[98]
-    return IdleSample(
-        IDLE, before, during, server.resident_bytes(), statistics.median(times), p99, alive, len(sampled)
-    )
+    return IdleSample(IDLE, before, during, server.resident_bytes(), statistics.median(times), p99, alive, len(sampled))

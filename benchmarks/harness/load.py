@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from harness.process import BenchError, Process, core_seconds
 
@@ -165,6 +166,13 @@ class Usage:
     others: float  # of the core where they took most
 
 
+class HasTime(Protocol):
+    """Something whose processor time counts as load."""
+
+    def cpu_seconds(self) -> float:
+        """Processor time used so far."""
+
+
 class Meter:
     """Processor time of the server, of the load, and of both cores, between two moments.
 
@@ -172,7 +180,7 @@ class Meter:
         upstream: a process whose time counts as load, besides that of wrk.
     """
 
-    def __init__(self, cores: Cores, server: Process, upstream: Process | None) -> None:
+    def __init__(self, cores: Cores, server: Process, upstream: HasTime | None) -> None:
         self._cores, self._server, self._upstream = cores, server, upstream
         self._start = time.monotonic()
         self._before = self._read()
@@ -190,7 +198,7 @@ class Meter:
         return Usage(server, server / elapsed, load / elapsed, others / elapsed)
 
 
-def measure(server: Process, port: int, cores: Cores, shape: Shape, seconds: int, upstream: Process | None) -> Sample:
+def measure(server: Process, port: int, cores: Cores, shape: Shape, seconds: int, upstream: HasTime | None) -> Sample:
     """Load a warm server for ``seconds``.
 
     Raises:

@@ -89,12 +89,28 @@ def check_session(port: int) -> Sequence[str]:
     return fields
 
 
+# Path, answer and title: how many queries of a page run at once.
+DATABASE_PAGES = [
+    *((f"/one/{count}", b"%d" % count, f"PostgreSQL, {count} concurrent `select 1`") for count in (1, 4, 16)),
+    *(
+        (f"/rows/{count}", b"%d" % (count * 499_500), f"PostgreSQL, {count} concurrent selects of 1,000 rows")
+        for count in (1, 4, 16)
+    ),
+    *((f"/get/{count}", b"%d" % count, f"Redis, {count} concurrent GET") for count in (1, 16)),
+]
+
 PAGES: dict[str, list[Page]] = {
     "hello": [Page("hello", Shape(64), answers(HELLO))],
     "varied": [Page("varied", Shape(64, script=SCRIPTS / "varied.lua"), answers(HELLO))],
     "flask": [Page("flask", Shape(64), answers(HELLO))],
     "log": [Page("log", Shape(64), answers(HELLO))],
     "fanout": [Page("fanout", Shape(128), answers(b"twenty\n" * CALLS))],
+    "databases": [
+        *(
+            Page(f"databases-{path.strip('/').replace('/', '-')}", Shape(32, path), answers(expected, path), title)
+            for path, expected, title in DATABASE_PAGES
+        )
+    ],
     "idle": [Page("idle", Shape(1), answers(HELLO))],
     "saddle": [
         Page("saddle-hello", Shape(64), answers(HELLO), "Hello world"),

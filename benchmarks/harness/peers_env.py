@@ -29,6 +29,10 @@ PACKAGES = (
     "requests",
     "aiohttp",
     "geventhttpclient",
+    "psycopg2-binary",
+    "psycogreen",
+    "asyncpg",
+    "redis",
     # Needs a C compiler and the headers of libev (Debian: libev-dev).
     "bjoern",
 )

@@ -39,6 +39,7 @@ TITLES = {
     "flask": "Hello world in Flask",
     "fanout": "Fan-out page: 5 upstream calls of 20 ms each",
     "saddle": "Saddle beside other frameworks",
+    "databases": "Databases: queries that run beside each other in one page",
     "log": "What our request log costs",
     "idle": "Idle keep-alive connections",
 }
@@ -49,12 +50,19 @@ HELLO_AIMS = {
     "granian (wsgi)": "1.1 (floor 0.9)",
     "bjoern": "0.8 (floor 0.65)",
 }
+# Peers on the same driver, which we are to be ahead of.
+PSYCOPG2 = ("psycopg2, redis-py in threads (gunicorn gthread)", "psycogreen, redis-py (gunicorn -k gevent)")
 # Pages of the case of frameworks in which Saddle is to be ahead of Falcon too.
 AHEAD_OF_FALCON = ("saddle-hello", "saddle-arguments")
 # The one that the others of a table are compared with, where that is not our server.
 BASES = {"saddle": SADDLE}
 # What a reader has to know of a case.
 NOTES = {
+    "databases": [
+        "plain WSGI or ASGI apps, 20 connections to PostgreSQL each; PostgreSQL and Redis share the core of wrk, so "
+        "where that is used up the rates are those of the database: read the CPU",
+        "rows: ours are dicts with attributes, those of psycopg2 tuples, those of asyncpg its records",
+    ],
     "saddle": [
         "all but Starlette on this project's server, from one environment; Starlette is served by uvicorn, so its row "
         "compares both",
@@ -62,9 +70,10 @@ NOTES = {
         "cookies (with pickle), Falcon, which has none, by itsdangerous, as Flask and Starlette do themselves",
         "Saddle through WSGI is the same app behind a plain WSGI callable",
         "nearly all of the Jinja2 page is Jinja2's own work, the same for all",
-    ]
+    ],
 }
 AIMS = {
+    **{(page.key, name): "> 1" for page in PAGES["databases"] for name in PSYCOPG2},
     **{(page.key, "Saddle through WSGI"): "> 1" for page in PAGES["saddle"]},
     **{(page.key, "Flask"): "3" for page in PAGES["saddle"]},
     **{(key, "Falcon"): "> 1" for key in AHEAD_OF_FALCON},
@@ -191,8 +200,7 @@ def versions_section(
             "",
             f"- {os.cpu_count()} CPUs, Python {platform.python_version()}",
             "- peers: " + ", ".join(f"{name} {peers.get(name, 'not installed')}" for name in sorted(needed)),
-            f"- us: skitai {source}, "
-            + ", ".join(f"{name} {ours[name]}" for name in own if name in ours),
+            f"- us: skitai {source}, " + ", ".join(f"{name} {ours[name]}" for name in own if name in ours),
             "",
         ]
     )
