@@ -115,7 +115,6 @@ class Saddle(TemplateSettings, Part):
             path = wsgi.path_below(exchange, point)
         was = Was(self, exchange, point, path)
         activate(was)
-        exchange.was = was
         try:
             table = self._table or self.table
             method = exchange.method

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from skitai.errors import ClientDisconnected, LocalProtocolError
 from skitai.wire.fields import Fields, find
@@ -28,7 +28,6 @@ class FakeExchange:
         is_aborted: whether it broke off.
     """
 
-    was: Any = None
     user: str | None = None
     token: str | None = None
     refusal: None = None

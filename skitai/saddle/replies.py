@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from html import escape
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from skitai.errors import RemoteProtocolError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Status, its text (``None`` for the registered one), header fields, body.
 Reply = tuple[int, str | None, Fields, bytes | Body]
+
+_commit_order = attrgetter("commit_order")
 
 #: Fields of a response of which the app said nothing. Shared: nobody may change it.
 HTML: Fields = [("Content-Type", "text/html")]
@@ -58,10 +61,6 @@ def finish(was: Was, content: Any) -> Reply:
     if body.__class__ is bytes and len(body) <= compression.MOST_PLAIN:
         return code, reason, fields, body
     return code, reason, fields, compression.encode(was, code, fields, body)
-
-
-def _commit_order(effect: Any) -> int:
-    return int(effect.commit_order)
 
 
 def fail(was: Was, error: Exception) -> Reply:

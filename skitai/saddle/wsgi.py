@@ -39,7 +39,6 @@ class WsgiExchange:
         environ: see PEP 3333.
     """
 
-    was: Any = None
     refusal: RemoteProtocolError | None = None
 
     def __init__(self, environ: dict[str, Any]) -> None:
