@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 import traceback
 from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from skitai.saddle.errors import BadRequest
 from skitai.saddle.response import ExcInfo
 
 if TYPE_CHECKING:
@@ -65,12 +67,16 @@ def fstream(was: Was, abspath: str, mimetype: str | None = "application/octet-st
     """Return a file on disk, streamed.
 
     Args:
-        abspath: its path; whatever part of it came from the request, the app has to check.
+        abspath: its path; whatever part of it came from the request, the app has to check. One with ``..`` in it is
+            refused, as a variable of a URL may be ``..%2Fsecrets``: ``os.path.abspath()`` resolves those of your own.
         mimetype: its content type; ``None`` guesses by the name.
 
     Raises:
+        BadRequest: the path has ``..`` in it.
         OSError: there is no such file, or it cannot be read.
     """
+    if ".." in os.fspath(abspath).replace("\\", "/").split("/"):
+        raise BadRequest("the path of a file has '..' in it")
     if mimetype is None:
         mimetype = mimetypes.guess_type(abspath)[0] or "application/octet-stream"
     return was.response("200 OK", open(abspath, "rb"), [("Content-Type", mimetype)])
