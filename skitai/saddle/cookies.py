@@ -148,8 +148,8 @@ class Cookies(Dictionary):
 
     def commit(self) -> None:
         """See :class:`~skitai.saddle.lazy.Effect`."""
-        for line in self._lines.values():
-            self._was.response.set_header("Set-Cookie", line)
+        # Not by set_header(): all in a line was quoted or checked when it was made.
+        self._was.response.fields += [("Set-Cookie", line) for line in self._lines.values()]
         self._is_committed = True
 
     def __getattr__(self, name: str) -> str | None:
