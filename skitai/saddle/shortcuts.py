@@ -35,7 +35,10 @@ def redirect(
 
     Raises:
         BadRequest: the URL has a line break or another control character.
+        TypeError: it is no text, as ``None``, which ``was.ab()`` gives for a function that is not routed.
     """
+    if not isinstance(url, str):
+        raise TypeError(f"was.redirect() takes a URL, not {url!r}; was.ab() gives None for what is not routed")
     response = was.response
     location = url if any(c < " " or c == "\x7f" for c in url) else quote(url, safe=_SAFE)
     response.set_header("Location", location)  # refuses the control characters

@@ -357,6 +357,11 @@ def test_redirect(give) -> None:
     assert (answer.status, answer.text, answer.headers["X-Own"]) == (301, "own", "1")
 
 
+def test_a_redirection_to_what_is_not_routed_says_so(give, written) -> None:
+    assert give(lambda was: was.redirect(was.ab("nothing"))).status == 500
+    assert "was.redirect() takes a URL, not None; was.ab() gives None for what is not routed" in written.app
+
+
 @pytest.mark.row("SAD-RESP-19")
 def test_cookies_and_messages_go_along_with_a_redirect(app, give) -> None:
     app.securekey = "a key of this test"
