@@ -149,7 +149,8 @@ class Cookies(Dictionary):
     def commit(self) -> None:
         """See :class:`~skitai.saddle.lazy.Effect`."""
         # Not by set_header(): all in a line was quoted or checked when it was made.
-        self._was.response.fields += [("Set-Cookie", line) for line in self._lines.values()]
+        for line in self._lines.values():
+            self._was.response.fields.append(("Set-Cookie", line))
         self._is_committed = True
 
     def __getattr__(self, name: str) -> str | None:
