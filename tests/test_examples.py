@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
+from tests.browser import Browser, needs_browser
 from tests.scripts import PATIENCE, Answer, Script, clean_environment
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -217,6 +219,82 @@ def test_caching(start: Start) -> None:
     server = start("caching.py")
     seen = [read(server.get(path)) for path in ("/", "/", "/?new=1", "/")]
     assert [(each["number"], each["is_cached"]) for each in seen] == [(1, False), (1, True), (2, False), (2, True)]
+
+
+# The smallest PNG: one pixel.
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63d0a8d80700022a"
+    "015f14bd7be60000000049454e44ae426082"
+)
+
+
+@pytest.mark.row("SAD-MBOX-13", "SAD-UPLOAD-01", "SAD-SESS-04")
+def test_saddle_site(start: Start) -> None:
+    site = f"http://127.0.0.1:{start('saddle_site.py').port}"
+    with requests.Session() as client:
+        client.trust_env = False
+
+        def post(path: str, **options: Any) -> str:
+            answer = client.post(site + path, timeout=PATIENCE, **options)
+            assert answer.status_code == 200, answer.text
+            return answer.text
+
+        assert "There is no note yet" in client.get(site, timeout=PATIENCE).text
+        assert "Sign in before you write." in post("/notes", data={"text": "x"})
+        for name, password in (("ann", "chess"), ("nobody", ""), ("<b>", "ä")):
+            assert "do not belong together" in post("/login", data={"name": name, "password": password})
+        assert "Welcome, ann." in post("/login", data={"name": "ann", "password": "music"})
+        page = post("/notes", data={"text": "<script>alert(1)</script>"}, files={"picture": ("<b>.png", PNG)})
+        assert "Your note is on the board." in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script>" not in page
+        picture = client.get(site + page.partition('<img src="')[2].partition('"')[0], timeout=PATIENCE)
+        assert (picture.content, picture.headers["Content-Type"]) == (PNG, "image/png")
+        assert "on the board." not in client.get(site, timeout=PATIENCE).text  # a message is shown once
+        page = post("/notes", data={"text": "x"}, files={"picture": ("<i>.png", b"<svg onload=alert(1)>")})
+        assert "_i_.png is no picture" in page
+        assert "A note has 1 to 500 letters." in post("/notes", data={"text": "x" * 501})
+        large = client.post(site + "/notes", files={"picture": ("a.png", PNG + bytes(2_000_000))}, timeout=PATIENCE)
+        assert large.status_code == 413
+        assert "You are signed out." in post("/logout")
+        assert "Sign in before you write." in post("/notes", data={"text": "x"})
+
+
+@needs_browser
+def test_saddle_site_in_a_browser(start: Start, tmp_path: Path) -> None:
+    site = f"http://127.0.0.1:{start('saddle_site.py').port}"
+    (tmp_path / "sea.png").write_bytes(PNG)
+    browser = Browser(tmp_path / "profile")
+    try:
+        browser.open(site)
+        assert browser.text("h1") == "Board"
+        browser.click("header a")
+        browser.fill("#name", "ann")
+        browser.fill("#password", "wrong")
+        browser.click("form.card button")
+        assert browser.url == f"{site}/login"
+        assert browser.text(".message.bad") == "This name and password do not belong together."
+        browser.fill("#name", "ann")
+        browser.fill("#password", "music")
+        browser.click("form.card button")
+        assert (browser.url, browser.text(".message.good")) == (f"{site}/", "Welcome, ann.")
+        browser.fill("#text", "The sea.\n<b>Blue</b> & calm.")
+        browser.fill("#picture", str(tmp_path / "sea.png"))
+        browser.click("form.card button")
+        assert browser.text(".message.good") == "Your note is on the board."
+        assert browser.text("article p") == "The sea.\n<b>Blue</b> & calm."
+        assert browser.run("return document.querySelector('article img').naturalWidth") == 1
+        # The policy of the site keeps its own style, and the session is none of a script's business.
+        assert browser.run("return getComputedStyle(document.querySelector('.good')).backgroundColor") == (
+            "rgb(220, 239, 224)"
+        )
+        assert browser.run("return document.cookie") == ""
+        browser.open(site)
+        assert not browser.has(".message")
+        browser.click("header form button")
+        assert browser.text(".message.good") == "You are signed out."
+        assert not browser.has("form.card")
+    finally:
+        browser.close()
 
 
 def test_embedded_server() -> None:

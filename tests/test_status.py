@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from signal import SIGTERM
 
 import gevent
@@ -102,6 +103,82 @@ def test_there_is_no_page_by_itself(workplace) -> None:
     script = workplace.serve(SERVER.format(more=""))
     for path in ("/status", "/skitai/status", "/server-status"):
         assert script.get(path).text.startswith("the response of ")
+
+
+FRAMEWORKS = """
+import os
+from flask import Flask
+from skitai import was
+from skitai.saddle import Saddle
+
+
+class Message:
+    data = b""
+
+    def SerializeToString(self):
+        return self.data
+
+    def ParseFromString(self, data):
+        self.data = data
+
+
+def use(name):
+    if "UTILITY" in os.environ:
+        getattr(was, os.environ["UTILITY"])()
+    document = was.toxml((name,))
+    was.log(f"a line of {name}", "note")
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        was.traceback(name)
+    return was.tojson(
+        [
+            was.fromjson(was.tojson([name])),
+            was.fromxml(document),
+            was.togrpc(was.fromgrpc(Message(), b"message")).decode(),
+            was.status("request", fancy=False)["request"]["path"],
+            was.status().startswith("<!"),
+        ]
+    )
+
+
+flask, saddle = Flask(__name__), Saddle(__name__)
+flask.get("/")(lambda: use("flask"))
+saddle.route("/")(lambda own: use("saddle"))
+
+
+def plain(env, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [use("plain").encode()]
+
+
+if __name__ == "__main__":
+    import skitai
+
+    for name in ("flask", "saddle", "plain"):
+        skitai.mount(f"/{name}", globals()[name])
+    skitai.run(port=0, workers=0)
+"""
+
+
+@pytest.mark.row("UTIL-10")
+def test_utilities_in_every_framework(workplace) -> None:
+    script = workplace.serve(FRAMEWORKS)
+    for name in ("flask", "saddle", "plain"):
+        answer = script.get(f"/{name}/")
+        assert json.loads(answer.text) == [[name], [[name], None], "message", f"/{name}/", True], name
+        script.line(rf"\[note:\S+\] a line of {name}")
+        script.line(rf"\[expt:{name}\] <class 'ZeroDivisionError'>")
+    assert script.stop() == 0
+
+
+@pytest.mark.row("UTIL-10")
+@pytest.mark.parametrize("kind", ["flask", "saddle"])
+@pytest.mark.parametrize(("utility", "code"), [("shutdown", 0), ("restart", 3)])
+def test_restart_and_shutdown_in_every_framework(workplace, kind: str, utility: str, code: int) -> None:
+    script = workplace.serve(FRAMEWORKS, UTILITY=utility)
+    assert json.loads(script.get(f"/{kind}/").text)[0] == [kind]
+    assert script.end() == code
 
 
 @pytest.mark.row("UTIL-08")

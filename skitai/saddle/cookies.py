@@ -102,7 +102,8 @@ class Cookies(Dictionary):
                 raise TypeError(f"the value of a cookie is a str or a number, not {type(val).__name__}")
             val = str(val)
         age = _age(expires)
-        attributes = self._attributes(path, domain, secure, http_only, same_site)
+        place = self.default_path if path is None else path
+        attributes = _attributes(place, domain, secure, http_only, same_site)
         if age is not None and age <= 0:
             self._send(key, "", 0, attributes)
             self._forget(key)
@@ -124,16 +125,6 @@ class Cookies(Dictionary):
     def _forget(self, key: str) -> None:
         self._values.pop(key, None)
         self._others.pop(key, None)
-
-    def _attributes(
-        self, path: str | None, domain: str | None, secure: bool, http_only: bool, same_site: str | None
-    ) -> Attributes:
-        if path is None:
-            path = self.default_path
-        text = path + (domain or "")
-        if ";" in text or not text.isprintable() or not text.isascii():
-            raise BadRequest("a cookie cannot have such a path or domain")
-        return _attributes(path, domain, secure, http_only, same_site)
 
     @property
     def default_path(self) -> str:
@@ -157,8 +148,9 @@ class Cookies(Dictionary):
 
     def commit(self) -> None:
         """See :class:`~skitai.saddle.lazy.Effect`."""
+        # Not by set_header(): all in a line was quoted or checked when it was made.
         for line in self._lines.values():
-            self._was.response.set_header("Set-Cookie", line)
+            self._was.response.fields.append(("Set-Cookie", line))
         self._is_committed = True
 
     def __getattr__(self, name: str) -> str | None:
@@ -171,8 +163,12 @@ class Cookies(Dictionary):
         return f"<Cookies {self.keys()}>"
 
 
-#: An app has few of them.
-_attributes = lru_cache(64)(Attributes)
+@lru_cache(64)  # an app has few of them
+def _attributes(path: str, domain: str | None, secure: bool, http_only: bool, same_site: str | None) -> Attributes:
+    text = path + (domain or "")
+    if ";" in text or not text.isprintable() or not text.isascii():
+        raise BadRequest("a cookie cannot have such a path or domain")
+    return Attributes(path, domain, secure, http_only, same_site)
 
 
 def is_started(was: Was) -> bool:

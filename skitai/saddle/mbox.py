@@ -11,7 +11,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from skitai.saddle.cookies import A_HUNDRED_YEARS
-from skitai.saddle.sealed_cookie import Place, SealedCookie
+from skitai.saddle.sealed_cookie import Place, SealedCookie, shared_place
 from skitai.saddle.sealing import keys_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class MessageBox(SealedCookie):
     def default_place(cls, was: Was) -> Place:
         """See :class:`~skitai.saddle.sealed_cookie.SealedCookie`."""
         is_secure = was.exchange.scheme == "https"
-        return Place(cls.prefix, "/", keys_of(was.app.securekey), A_HUNDRED_YEARS, is_secure=is_secure)
+        return shared_place(cls.prefix, "/", keys_of(was.app.securekey), A_HUNDRED_YEARS, is_secure=is_secure)
 
     def mount(
         self,

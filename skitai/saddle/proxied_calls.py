@@ -5,6 +5,7 @@ from __future__ import annotations
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
+from skitai.net import logs
 from skitai.was._db_services import SERVICES as DATABASES
 from skitai.was._missing import SERVICES as MISSING
 from skitai.was._request import Request
@@ -37,19 +38,19 @@ class ProxiedService:
         """Start a request.
 
         Args:
-            reqid: a Python identifier, which is ``response.reqid`` in the response handler; ``None`` when it matters
-                not.
+            reqid: ``response.reqid`` in the response handler; ``None`` when it matters not. Templates can use it as a
+                name when it is a Python identifier; of any other text the log says that none can.
             *args, **options: as those of the service of ``was``. meta: is ``response.meta``; as a keyword only.
 
         Returns:
             The request; nobody can wait for it. For XML-RPC and databases a stub, each call of which is a request.
 
         Raises:
-            ValueError: ``reqid`` is no identifier, or ``meta`` has the reserved name ``__reqid``.
-            TypeError: there is a callback: the response handler is the one.
+            ValueError: ``meta`` has the reserved name ``__reqid``.
+            TypeError: ``reqid`` is no text; or there is a callback: the response handler is the one.
         """
-        if reqid is not None and not (isinstance(reqid, str) and reqid.isidentifier() and not iskeyword(reqid)):
-            raise ValueError(f"a reqid is a Python identifier or None, not {reqid!r}: templates use it as a name")
+        if reqid is not None:
+            self._check(reqid)
         if meta is not None and REQID in meta:
             raise ValueError(f"{REQID!r} in meta is taken: it has the reqid")
         if callback is not None:
@@ -59,6 +60,13 @@ class ProxiedService:
             self._proxy.count()
             return started
         return _Stub(started, self._proxy)
+
+    def _check(self, reqid: str) -> None:
+        if not isinstance(reqid, str):
+            raise TypeError(f"a reqid is a str or None, not {type(reqid).__name__}")
+        if not reqid.isidentifier() or iskeyword(reqid):  # it should be one, but the documents' example has "req-0"
+            text = f"reqid {reqid!r} is no Python identifier, so no template can name what is kept under it"
+            logs.current().app.log(text, "warn", self._proxy.was.log_tag)
 
     @property
     def lb(self) -> ProxiedService:

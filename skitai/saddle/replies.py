@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from functools import partial
 from html import escape
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from skitai.errors import RemoteProtocolError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Status, its text (``None`` for the registered one), header fields, body.
 Reply = tuple[int, str | None, Fields, bytes | Body]
+
+_commit_order = attrgetter("commit_order")
 
 #: Fields of a response of which the app said nothing. Shared: nobody may change it.
 HTML: Fields = [("Content-Type", "text/html")]
@@ -71,10 +74,6 @@ def _commit(effects: list[Effect], body: bytes | Body) -> None:
         if isinstance(body, Body):
             body.close()
         raise
-
-
-def _commit_order(effect: Any) -> int:
-    return int(effect.commit_order)
 
 
 def fail(was: Was, error: Exception) -> Reply:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -49,6 +50,9 @@ class Place:
     domain: str | None = None
     is_secure: bool = False
 
+
+#: A Place that may be shared: an app has few default ones, and each request that uses its session asks for one.
+shared_place = lru_cache(64)(Place)
 
 #: What each app mounted by name so far in this process.
 _mounted_before: WeakKeyDictionary[Saddle, dict[str, Place]] = WeakKeyDictionary()

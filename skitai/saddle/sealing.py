@@ -46,6 +46,8 @@ def keys_of(securekey: object) -> tuple[bytes, ...]:
     """
     if securekey is None:
         return ()
+    if securekey.__class__ is str and securekey:  # nearly always, once per request
+        return (securekey.encode(),)
     each = securekey if isinstance(securekey, (list, tuple)) else (securekey,)
     keys = tuple(key.encode() if isinstance(key, str) else key for key in each)
     if not keys or not all(isinstance(key, bytes) and key for key in keys):

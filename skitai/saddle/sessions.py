@@ -10,7 +10,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from skitai.saddle.dictionary import Dictionary
-from skitai.saddle.sealed_cookie import Place, SealedCookie, checked_timeout
+from skitai.saddle.sealed_cookie import Place, SealedCookie, checked_timeout, shared_place
 from skitai.saddle.sealing import keys_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Session(SealedCookie, Dictionary):
         """See :class:`~skitai.saddle.sealed_cookie.SealedCookie`."""
         app = was.app
         timeout = DEFAULT_TIMEOUT if app.session_timeout is None else checked_timeout(app.session_timeout)
-        return Place(cls.prefix, "/", keys_of(app.securekey), timeout, is_secure=was.exchange.scheme == "https")
+        return shared_place(cls.prefix, "/", keys_of(app.securekey), timeout, is_secure=was.exchange.scheme == "https")
 
     # Items; the other methods of a dictionary are in Dictionary
 

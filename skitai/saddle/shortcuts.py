@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 import re
 import traceback
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from skitai.saddle.errors import BadRequest
 from skitai.saddle.response import ExcInfo
 
 if TYPE_CHECKING:
@@ -36,7 +38,10 @@ def redirect(
 
     Raises:
         BadRequest: the URL has a line break or another control character, or half a surrogate pair.
+        TypeError: it is no text, as ``None``, which ``was.ab()`` gives for a function that is not routed.
     """
+    if not isinstance(url, str):
+        raise TypeError(f"was.redirect() takes a URL, not {url!r}; was.ab() gives None for what is not routed")
     response = was.response
     location = url if _has_no_place(url) else quote(url, safe=_SAFE)
     response.set_header("Location", location)  # refuses those characters
@@ -68,12 +73,16 @@ def fstream(was: Was, abspath: str, mimetype: str | None = "application/octet-st
     """Return a file on disk, streamed.
 
     Args:
-        abspath: its path; whatever part of it came from the request, the app has to check.
+        abspath: its path; whatever part of it came from the request, the app has to check. One with ``..`` in it is
+            refused, as a variable of a URL may be ``..%2Fsecrets``: ``os.path.abspath()`` resolves those of your own.
         mimetype: its content type; ``None`` guesses by the name.
 
     Raises:
+        BadRequest: the path has ``..`` in it.
         OSError: there is no such file, or it cannot be read.
     """
+    if ".." in os.fspath(abspath).replace("\\", "/").split("/"):
+        raise BadRequest("the path of a file has '..' in it")
     if mimetype is None:
         mimetype = mimetypes.guess_type(abspath)[0] or "application/octet-stream"
     return was.response("200 OK", open(abspath, "rb"), [("Content-Type", mimetype)])

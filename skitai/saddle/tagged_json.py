@@ -38,9 +38,13 @@ def loads(document: bytes) -> Any:
         ValueError: it is none.
     """
     try:
-        return _DECODER.decode(document.decode("utf-8", "surrogatepass"))
+        text = document.decode("utf-8", "surrogatepass")
+        value, end = _DECODER.raw_decode(text)  # decode() looks for blanks around it besides, which takes as long
     except (RecursionError, TypeError, AttributeError) as error:
         raise ValueError("this is no document of ours") from error
+    if end != len(text):
+        raise ValueError("this is no document of ours")
+    return value
 
 
 def _pack(value: Any) -> Any:
@@ -56,13 +60,12 @@ def _pack(value: Any) -> Any:
 
 
 def _pack_dict(value: dict[Any, Any]) -> dict[str, Any]:
-    for key in value:
-        if not isinstance(key, str):
-            raise TypeError(f"a dict with the key {key!r}: JSON has only str keys")
     packed = {}
     for key, each in value.items():
+        if not isinstance(key, str):
+            raise TypeError(f"a dict with the key {key!r}: JSON has only str keys")
         try:
-            packed[key] = _pack(each)
+            packed[key] = each if each.__class__ in _PLAIN else _pack(each)
         except TypeError as error:
             raise TypeError(f"{key}: {error}") from None
     if len(packed) == 1:

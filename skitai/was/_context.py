@@ -22,7 +22,13 @@ _TREE_KEY = "skitai.was"
 _registered: dict[str, Any] = {}
 
 #: Names that need a request, most of them one of Saddle: an error about them says so.
-_OF_A_REQUEST = frozenset({"app", "cookie", "env", "g", "mbox", "request", "response", "session", "user"})
+_OF_A_REQUEST = frozenset(
+    (
+        *("app", "cookie", "env", "g", "mbox", "request", "response", "session", "subapp", "user"),
+        *("ab", "aresponse", "redirect", "render", "render2", "render_ei"),
+        *("fstream", "gstream", "jstream", "xstream"),
+    )
+)
 
 
 class _HttpName:

@@ -116,6 +116,45 @@ def test_a_rule_that_is_not_ascii(app, visit) -> None:
     assert client.get("/%C3%BCber").text == "exact"
 
 
+ONLY_IN_SADDLE = (
+    *("ab", "app", "aresponse", "cookie", "env", "fstream", "g", "gstream", "jstream", "mbox", "redirect", "render"),
+    *("render2", "render_ei", "response", "session", "subapp", "xstream"),
+)
+
+
+@pytest.mark.row("SAD-APP-20")
+def test_its_objects_are_missing_in_other_apps_and_say_so(app, run) -> None:
+    """The documents: they are "NOT WORKING in any other WSGI containers except Saddle"."""
+    from flask import Flask
+
+    from skitai import was
+
+    def errors(here):
+        found = []
+        for name in ONLY_IN_SADDLE:
+            try:
+                getattr(here, name)
+            except AttributeError as error:
+                found.append(str(error))
+        return "\n".join(found)
+
+    flask = Flask(__name__)
+    flask.route("/")(lambda: errors(was))
+    app.route("/")(lambda was: errors(was) or "all there")
+
+    def plain(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [errors(environ["skitai.was"]).encode()]
+
+    server = run({"/flask": flask, "/plain": plain, "/saddle": app})
+    expected = "\n".join(f"was.{name} exists only in apps of skitai.saddle" for name in ONLY_IN_SADDLE)
+    for point in ("flask", "plain"):
+        assert server.request("GET", f"/{point}/", [("Host", "x")]).content.decode() == expected
+    assert server.request("GET", "/saddle/", [("Host", "x")]).content == b"all there"
+    assert errors(was) == expected.replace("only in apps of skitai.saddle", "only while a request is served")
+
+
+@pytest.mark.row("SAD-APP-20")
 def test_a_foreign_wsgi_server(app) -> None:
     """What wsgiref gives: no raw path, an input that does not end, no server of ours below."""
     from io import BytesIO

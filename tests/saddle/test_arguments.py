@@ -45,6 +45,7 @@ def test_the_documents_own_sample(app, visit) -> None:
     assert client.get("/hello/100").text == "100"
 
 
+@pytest.mark.row("SAD-ROUTE-10")
 def test_an_argument_that_is_not_expected_is_400_and_named(app, visit, written) -> None:
     @app.route("/index")
     def index(was, a="1"):

@@ -135,7 +135,7 @@ def test_meta_and_fields(app: Saddle, service: Service, visit: Callable[..., Cli
     @app.route("/aresponse_example")
     def aresponse_example(was):
         proxy = was.aresponse(response_handler)
-        proxy.get("req_0", service.url(), meta={"created": time.time()})
+        proxy.get("req-0", service.url(), meta={"created": time.time()})
         return was.response("200 OK", proxy, [("Content-Type", "text/plain")])
 
     answer = visit(app).get("/aresponse_example")
@@ -440,11 +440,36 @@ def test_xml_rpc(app: Saddle, service: Service, visit: Callable[..., Client]) ->
 
 
 @pytest.mark.row("SAD-ASYNC-03")
-@pytest.mark.parametrize("reqid", ["req-0", "1a", "", "a b", "class", 7, b"a"])
-def test_names_that_templates_could_not_use(app: Saddle, service: Service, reqid: Any) -> None:
+@pytest.mark.parametrize("reqid", ["req-0", "1a", "", "a b", "class"])
+def test_names_that_no_template_can_use_are_logged(
+    app: Saddle, service: Service, reqid: str, written: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "all.html").write_text("{{ good }}")
+    app.home = str(tmp_path)
+
+    def response_handler(response, proxy):
+        proxy[response.reqid] = response.reqid
+        if proxy.fetched_all():
+            proxy.done(proxy[reqid] + "/" + proxy.render_all("all.html"))
+
     @app.route("/")
     def index(was):
-        with pytest.raises(ValueError, match="Python identifier"):
+        proxy = was.aresponse(response_handler)
+        proxy.get(reqid, service.url())
+        proxy.get("good", service.url())
+        return proxy
+
+    assert app.test_client().get("/").text == f"{reqid}/good"
+    assert f"reqid {reqid!r} is no Python identifier" in written.app
+    assert "'good'" not in written.app
+
+
+@pytest.mark.parametrize("reqid", [7, b"a"])
+def test_names_that_are_no_text(app: Saddle, service: Service, reqid: Any) -> None:
+    @app.route("/")
+    def index(was):
+        with pytest.raises(TypeError, match="a reqid is a str or None"):
             was.aresponse(print).get(reqid, service.url())
         return "refused"
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from skitai import was as imported_was
-from skitai.saddle import HttpError, Saddlery
+from skitai.saddle import HttpError, Saddle, Saddlery
 from skitai.was._context import wasc
 
 
@@ -311,8 +311,6 @@ def test_an_app_that_is_put_together_wrongly_answers_500_and_the_log_says_why(ap
 
 @pytest.mark.row("SAD-EVT-13", "SAD-EVT-14", "WAS-GEN-10")
 def test_registered_objects_are_seen_by_all_apps_of_all_hosts(run) -> None:
-    from skitai.saddle import Saddle
-
     members, register, other = (Saddle(__name__) for _ in range(3))
 
     # fmt: off
@@ -340,6 +338,88 @@ def test_registered_objects_are_seen_by_all_apps_of_all_hosts(run) -> None:
     finally:
         wasc.unregister("loginengine")
     assert server.request("GET", "/", [("Host", "def.com")]).status == 500
+
+
+@pytest.mark.row("SAD-EVT-09", "SAD-EVT-11", "SAD-EVT-13", "SAD-EVT-14", "SAD-EVT-15", "SAD-EVT-16", "SAD-EVT-17")
+def test_the_app_decorators_of_the_documents(app, run, written) -> None:
+    """As they are written there, with apps at the three places that they name."""
+    trail = []
+
+    class SNSLoginEngine:
+        def __init__(self, logger):
+            self.logger = logger
+
+        def get_user_info(self):
+            self.logger("somebody asks", "info")
+
+        def check_user_to(self, service):
+            trail.append(service)
+
+        def reset(self):
+            trail.append("reset")
+
+    class FulltextSearcher:
+        def __init__(self, numthreads):
+            trail.append(numthreads)
+
+        def query(self, words):
+            return f"found {words}"
+
+        def close(self):
+            trail.append("closed")
+
+    # fmt: off
+    @app.startup
+    def startup (wasc):
+      logger = wasc.logger.get ("app")
+      # OR
+      logger = wasc.logger.make_logger ("login", "daily")
+      config = wasc.config  # noqa: F841
+      wasc.register ("loginengine", SNSLoginEngine (logger))
+      wasc.register ("searcher", FulltextSearcher (wasc.numthreads))
+
+    @app.onreload
+    def onreload (wasc):
+      wasc.loginengine.reset ()
+
+    @app.shutdown
+    def shutdown (wasc):
+      wasc.searcher.close ()
+
+      wasc.unregister ("loginengine")
+      wasc.unregister ("searcher")
+
+    # app mounted to 'abc.com/members'
+    @app.route ("/")
+    def index (was):
+      was.loginengine.get_user_info ()
+      return was.searcher.query ("ipad")
+    # fmt: on
+    register, other = Saddle(__name__), Saddle(__name__)
+
+    # fmt: off
+    # app mounted to 'abc.com/register'
+    @register.route ("/")
+    def index (was):  # noqa: F811
+      was.loginengine.check_user_to ("facebook")
+      return was.searcher.query ("ipad")
+
+    # app mounted to 'def.com/'
+    @other.route ("/")
+    def index (was):  # noqa: F811
+      return was.searcher.query ("news")
+    # fmt: on
+    server = run({("abc.com", "/members"): app, ("abc.com", "/register"): register, ("def.com", "/"): other})
+    found = [
+        server.request("GET", path, [("Host", host)]).content.decode()
+        for host, path in (("abc.com", "/members/"), ("abc.com", "/register/"), ("def.com", "/"))
+    ]
+    assert found == ["found ipad", "found ipad", "found news"]
+    onreload(wasc)  # that it is called after a reload is shown where apps are reloaded
+    server.stop()
+    assert trail == [1000, "facebook", "reset", "closed"]
+    assert not hasattr(imported_was, "loginengine") and not hasattr(imported_was, "searcher")
+    assert "[info] somebody asks" in written.app
 
 
 def test_was_is_passed_and_is_what_is_imported(app, visit) -> None:

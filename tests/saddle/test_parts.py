@@ -77,6 +77,19 @@ def test_parts_in_parts(app, visit) -> None:
     assert visit(app).get("/first/admin/sub/x").text == "x app app"
 
 
+@pytest.mark.row("SAD-PKG-03", "SAD-PKG-04")
+def test_parts_in_parts_as_in_version_0_15(app, visit) -> None:
+    # fmt: off
+    admin_sub = module ("admin_sub", app = greeting ())
+
+    part = Saddlery () # mount point
+    # Saddlery also can have sub Saddlery
+    part.mount (admin_sub, "app", "/admin/sub")
+    # fmt: on
+    app.mount(module(part=part), "part", "/first")
+    assert visit(app).get("/first/admin/sub/x").text == "x app app"
+
+
 @pytest.mark.row("SAD-APP-04")
 def test_was_app_is_the_main_app_also_in_a_part(app, visit) -> None:
     part = Saddlery()

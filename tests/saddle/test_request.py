@@ -47,6 +47,14 @@ def test_version_over_http_1(ask) -> None:
     assert ask(lambda was: was.request.version) == ["1.1"]
 
 
+@pytest.mark.row("SAD-REQ-04")
+def test_version_of_an_old_client(app, run) -> None:
+    app.route("/")(lambda was: was.request.version)
+    with run({"": app}).connect() as sock:
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"".join(iter(lambda: sock.recv(4096), b"")).endswith(b"\r\n\r\n1.0")
+
+
 @pytest.mark.row("SAD-REQ-05")
 def test_body(ask) -> None:
     wanted = (lambda was: was.request.body, lambda was: was.request.get_body())

@@ -7,8 +7,10 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+import time
 import xmlrpc.client
 import zlib
+from email.utils import parsedate_to_datetime
 from wsgiref.util import setup_testing_defaults
 
 import pytest
@@ -38,13 +40,25 @@ def give(app, visit):
     return give
 
 
-@pytest.mark.row("SAD-RESP-01", "SAD-RESP-27")
+@pytest.mark.row("SAD-RESP-01")
 def test_content_is_200_and_html(give) -> None:
     answer = give(lambda was: "content")
     assert (answer.status, answer.reason, answer.text) == (200, "OK", "content")
     assert answer.headers["Content-Type"] == "text/html"
-    if "Date" in answer.headers:  # only a server has a clock and a name
-        assert answer.headers["Server"].startswith("Skitai/")
+
+
+@pytest.mark.row("SAD-RESP-27")
+def test_server_and_date_are_always_sent(app, run) -> None:
+    contents = {"text": "x", "empty": "", "stream": iter(["x"])}
+    app.route("/<kind>")(lambda was, kind: contents[kind])
+    app.route("/none")(lambda was: was.response("204 No Content"))
+    app.route("/fails")(lambda was: 1 / 0)
+    server = run({"": app})
+    for path in ("/text", "/empty", "/stream", "/none", "/fails", "/no/where"):
+        fields = server.request("GET", path, [("Host", "test")]).headers
+        assert fields["Server"].startswith("Skitai/"), path
+        age = parsedate_to_datetime(fields["Date"]).timestamp() - time.time()
+        assert abs(age) < 60, path
 
 
 @pytest.mark.row("SAD-RESP-02", "SAD-RESP-03")
@@ -368,7 +382,12 @@ def test_a_promise_is_nothing_over_http_1(give) -> None:
         )
       )
     # fmt: on
-    assert give(promise).text.startswith("Promise Sent")
+    answer = give(promise)
+    plain = give(lambda was: was.response("200 OK", answer.text))
+    assert answer.text == 'Promise Sent<br><br><img src="/images/A.png"><img src="/images/B.png">'
+    assert (answer.status, answer.reason) == (200, "OK")
+    # No Link field, no interim response: it is as if nothing had been promised.
+    assert dict(answer.fields) | {"Date": ""} == dict(plain.fields) | {"Date": ""}
 
 
 @pytest.mark.row("SAD-RESP-19")
@@ -380,6 +399,27 @@ def test_redirect(give) -> None:
     assert "/there" in answer.text
     answer = give(lambda was: was.redirect("/x", "301 Moved", "own", [("X-Own", "1")]))
     assert (answer.status, answer.text, answer.headers["X-Own"]) == (301, "own", "1")
+
+
+def test_a_redirection_to_what_is_not_routed_says_so(give, written) -> None:
+    assert give(lambda was: was.redirect(was.ab("nothing"))).status == 500
+    assert "was.redirect() takes a URL, not None; was.ab() gives None for what is not routed" in written.app
+
+
+@pytest.mark.row("SAD-RESP-19")
+def test_cookies_and_messages_go_along_with_a_redirect(app, give) -> None:
+    app.securekey = "a key of this test"
+
+    def leave(was):
+        was.cookie["name"] = "hans"
+        was.session["n"] = 1
+        was.mbox.send("hello", "flash")
+        return was.redirect("/there")
+
+    assert give(leave).status == 302
+    assert {each.name for each in give.client.cookies} == {"name", "SESS_", "MBOX_"}
+    seen = give(lambda was: f"{was.cookie['name']} {was.session['n']} {was.mbox.get()[0][4]}")
+    assert seen.text == "hans 1 hello"
 
 
 @pytest.mark.parametrize("value", ["/x\r\nSet-Cookie: a=b", "/x\nX: y", "/x\x00", "/x\ud800"])
@@ -458,6 +498,19 @@ def test_fstream(app, visit, tmp_path) -> None:
     assert (answer.headers["Content-Type"], answer.content) == ("video/mp4", b"film" * 10_000)
     answer = client.get("/csv")
     assert (answer.headers["Content-Type"], answer.text) == ("text/csv", "a,b\nc,d\n")
+
+
+@pytest.mark.parametrize("name", ["..%2Fsecret", "a%2F..%2F..%2Fsecret", "..%5Csecret", ".."])
+def test_a_path_that_leads_upwards_is_no_file_of_fstream(app, visit, tmp_path, name) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a..b").write_text("fine")
+    (tmp_path / "secret").write_text("secret")
+    app.route("/<filename>")(lambda was, filename: was.fstream("%s/data/%s" % (tmp_path, filename)))
+    client = visit(app)
+    answer = client.get(f"/{name}")
+    assert answer.status == 400
+    assert str(tmp_path) not in answer.text
+    assert client.get("/a..b").text == "fine"
 
 
 def test_fstream_says_how_long_the_file_is(app, run, tmp_path) -> None:

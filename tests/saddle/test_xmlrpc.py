@@ -203,6 +203,19 @@ def test_values_come_back_as_they_were(values: list[Any]) -> None:
     assert value_of(answer) == values + [None] * (4 - len(values))
 
 
+@pytest.mark.row("SAD-RESP-13")
+@pytest.mark.parametrize("value", [15000, 1.5, True, {"a": [1, "b"]}, [], b"\0", datetime(2026, 1, 2)])
+def test_what_is_no_page_may_be_the_value_of_a_call(
+    app: Saddle, visit: Callable[..., Client], value: Any, written: Any
+) -> None:
+    app.route("/value")(lambda was: value)
+    client = visit(app)
+    assert call(client, "value") == value
+    if not isinstance(value, (bytes, list)):
+        assert client.get("/value").status == 500
+        assert f"a function returned {type(value).__name__}" in written.app
+
+
 @pytest.mark.row("SAD-XMLRPC-06")
 def test_none(app: Saddle, run: Callable[..., Any]) -> None:
     @app.route("/is-none")

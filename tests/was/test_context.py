@@ -268,7 +268,7 @@ def test_threads_of_a_view_call_services_of_its_request(peers: Any) -> None:
 # Utilities
 
 
-@pytest.mark.row("UTIL-02", "UTIL-10")
+@pytest.mark.row("UTIL-02")
 def test_json() -> None:
     assert was.tojson({"a": [1, None]}) == '{"a": [1, null]}'
     assert was.fromjson('{"a": "ä"}') == was.fromjson('{"a": "ä"}'.encode()) == {"a": "ä"}
