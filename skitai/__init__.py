@@ -285,15 +285,17 @@ def set_max_rcache(objmax: int = 300) -> None:
     _store.set(rcache_objmax=objmax)
 
 
-def enable_ssl(certfile: str, keyfile: str | None = None, passphrase: str | None = None) -> None:
+def enable_ssl(certfile: str, keyfile: str | None = None, passphrase: str | None = None, **settings: _Any) -> None:
     """Serve HTTPS.
 
     Args:
         certfile: PEM file of the certificate and its chain; relative to :func:`getswd`.
         keyfile: PEM file of the private key, unless it is in ``certfile``.
         passphrase: of an encrypted key.
+        **settings: fields of :class:`skitai.settings.TlsSettings`: further certificates, client certificates, versions,
+            a redirecting port. See docs/tls.md.
     """
-    _store.set(certfile=certfile, keyfile=keyfile, passphrase=passphrase)
+    _store.set(certfile=certfile, keyfile=keyfile, passphrase=passphrase, tls=settings)
 
 
 # Services that later versions fill; their settings are kept
