@@ -136,6 +136,8 @@ class Launcher:
             raise ConfigurationError(f"logpath {path} cannot be used: {error.strerror}") from error
 
     def _serve(self, on_ready: Callable[[], None], life_line: int | None) -> int:
+        if life_line is not None:
+            self._read_tls_again()  # this may be a new server in place of one that crashed after months
         sockets = self._bind()
         if self._settings.workers:
             return supervise(

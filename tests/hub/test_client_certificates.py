@@ -77,8 +77,11 @@ def test_the_app_learns_who_it_is(serve, place, client_context, app):
 
 
 SPOOFED = {
-    "SSL_CLIENT_VERIFY": "SUCCESS", "Ssl_Client_S_Dn": "CN=Alice", "SSL-Client-Cert": "x", "X_SSL_CLIENT_VERIFY": "SUCCESS",
-}  # fmt: skip
+    "SSL_CLIENT_VERIFY": "SUCCESS",
+    "Ssl_Client_S_Dn": "CN=Alice",
+    "SSL-Client-Cert": "x",
+    "X_SSL_CLIENT_VERIFY": "SUCCESS",
+}
 
 
 @pytest.mark.parametrize("app", [tell, saddle()], ids=["wsgi", "saddle"])
