@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from skitai.errors import ConfigurationError
@@ -31,7 +31,7 @@ class Certificate:
 
     certfile: str
     keyfile: str | None = None
-    passphrase: str | None = None
+    passphrase: str | None = field(default=None, repr=False)
     names: tuple[str, ...] = ()
 
     @classmethod

@@ -11,6 +11,7 @@ from skitai.errors import ConfigurationError
 from skitai.net.certificates import Certificate, named_hosts
 from skitai.net.server_names import NameTable
 from skitai.settings import TlsSettings
+from skitai.wire.client_certificate import ClientCertificate
 
 #: What a server of ours offers by ALPN, best first.
 SERVER_PROTOCOLS: Final = ("http/1.1",)
@@ -23,7 +24,7 @@ _MODES: Final = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL}
 def client_context(
     verify: bool | str = True,
     protocols: tuple[str, ...] = ("http/1.1",),
-    certificate: tuple[str, str | None, str | None] | None = None,
+    certificate: ClientCertificate | None = None,
 ) -> ssl.SSLContext:
     """Return the context for connections to servers, TLS 1.2 or newer.
 
@@ -32,7 +33,7 @@ def client_context(
             those in this PEM file or directory; ``False`` checks nothing: anybody on the way can then read and change
             what is sent.
         protocols: offered by ALPN, best first.
-        certificate: of the client, for servers that ask for one: certificate file, key file, passphrase.
+        certificate: of the client, for servers that ask for one.
 
     Raises:
         ConfigurationError: the file of authorities, or that of the client's certificate, cannot be used.
@@ -47,7 +48,7 @@ def client_context(
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(list(protocols))
     if certificate is not None:
-        load(context, Certificate(*certificate))
+        load(context, certificate)
     return context
 
 
@@ -96,7 +97,7 @@ def certificates_of(
     return [Certificate(certfile, keyfile, passphrase), *map(Certificate.read, settings.certificates)]
 
 
-def load(context: ssl.SSLContext, certificate: Certificate) -> None:
+def load(context: ssl.SSLContext, certificate: Certificate | ClientCertificate) -> None:
     """Let a context show a certificate, from the next handshake on.
 
     Raises:
@@ -107,9 +108,8 @@ def load(context: ssl.SSLContext, certificate: Certificate) -> None:
         # Without a passphrase OpenSSL would ask for one on the terminal, and a server would hang there.
         context.load_cert_chain(certfile, keyfile, certificate.passphrase or _no_passphrase)
     except _MissingPassphrase:
-        raise ConfigurationError(
-            f"the private key in {certificate.key_path!r} is encrypted: give its passphrase"
-        ) from None
+        where = keyfile or certfile
+        raise ConfigurationError(f"the private key in {where!r} is encrypted: give its passphrase") from None
     except FileNotFoundError as error:
         raise ConfigurationError(f"no such file: {certfile!r}" + (f" or {keyfile!r}" if keyfile else "")) from error
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
