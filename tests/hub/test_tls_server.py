@@ -391,6 +391,16 @@ def test_a_client_that_does_not_trust_us(serve, server_context, until):
     assert server.messages_text().count("did not finish the TLS handshake: tlsv1 alert unknown ca") == 1
 
 
+def test_a_chain_that_is_loaded_again_is_shown_from_the_next_handshake_on(serve, server_context, authority):
+    server = serve(echo, tls=server_context)
+    first = server.connect_tls(trusting(authority))
+    authority.issue_cert("localhost", common_name="second").configure_cert(server_context)
+    second = server.connect_tls(trusting(authority))
+    subjects = [str(each.sock.getpeercert()["subject"]) for each in (first, second)]
+    assert ["second" in each for each in subjects] == [False, True]
+    assert first.request().status == second.request().status == 200
+
+
 # Sessions
 
 
