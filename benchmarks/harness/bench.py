@@ -90,7 +90,7 @@ class Bench:
     def certificate(self) -> Path:
         """A certificate on the curve P-256 with its key, in one file that all servers take."""
         path = self.folder / "server.pem"
-        key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes".split()
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         command = ["openssl", "req", "-x509", *key, "-subj", "/CN=localhost", "-keyout", path, "-out", path]
         subprocess.run(command, check=True, capture_output=True)
         return path

@@ -218,9 +218,18 @@ class TlsTransport:
         else:
             self._incoming.write_eof()
         try:
-            return self._decrypt(size)
+            if not self._is_ready:
+                self._engine.do_handshake()
+                self._is_ready = True
+            return self._decrypt(len(data) or size)
+        except ssl.SSLWantReadError:
+            raise BlockingIOError from None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            if not self._is_ready:
+                raise
+            return b""
         finally:
-            if self.pending:
+            if self._outgoing.pending:
                 with suppress(BlockingIOError):
                     self.flush()
 
@@ -237,30 +246,31 @@ class TlsTransport:
             self._socket.send(data)
 
     def _decrypt(self, size: int) -> bytes:
-        parts: list[bytes] = []
-        try:
-            if not self._is_ready:
-                self._engine.do_handshake()
-                self._is_ready = True
-            while part := self._engine.read(size):
+        engine, incoming = self._engine, self._incoming
+        first: bytes = engine.read(size)
+        # Mostly that was all. Reading until the engine wants more would end in an exception: with that, and with blocks
+        # of READ_SIZE instead of what came, a request and its response took 7.5 microseconds here instead of 5.4.
+        if not incoming.pending and not engine.pending():
+            return first
+        parts = [first]
+        with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            while part := engine.read(READ_SIZE):
                 parts.append(part)
-        except ssl.SSLWantReadError:
-            if not parts:
-                raise BlockingIOError from None
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            if not self._is_ready:
-                raise
         return b"".join(parts)
 
     def send(self, data: bytes | memoryview, /) -> int:
         """See :class:`Transport`."""
-        if self.pending:
+        if self._unsent or self._outgoing.pending:
             self.flush()
         if not data:
             return 0
-        taken: int = self._engine.write(data[:READ_SIZE])
-        with suppress(BlockingIOError):
-            self.flush()
+        taken: int = self._engine.write(data if len(data) <= READ_SIZE else data[:READ_SIZE])
+        self._unsent = unsent = self._outgoing.read()
+        try:
+            sent = self._socket.send(unsent)
+        except BlockingIOError:
+            return taken
+        self._unsent = unsent[sent:]
         return taken
 
     def flush(self) -> None:
