@@ -233,6 +233,23 @@ def test_a_directory_of_authorities(serve, place, client_context):
     assert serve(tell, tls=tls).connect_tls(client_context).request().status == 200
 
 
+def test_curl_shows_its_certificate(serve, place):
+    import gevent.subprocess
+
+    server = serve(tell, tls=asking(place))
+    alice.private_key_and_cert_chain_pem.write_to_path(str(place / "alice.pem"))
+    authority.cert_pem.write_to_path(str(place / "ca.pem"))
+    command = ["curl", "--silent", "--show-error", "--max-time", "10", "--cacert", str(place / "ca.pem")]
+    command += ["--resolve", f"localhost:{server.port}:127.0.0.1", f"https://localhost:{server.port}/"]
+    try:
+        done = gevent.subprocess.run([*command, "--cert", str(place / "alice.pem")], capture_output=True, timeout=20)
+        refused = gevent.subprocess.run(command, capture_output=True, timeout=20)
+    except FileNotFoundError:
+        pytest.skip("no curl here: apt-get install curl")
+    assert json.loads(done.stdout)["SSL_CLIENT_S_DN_CN"] == "Alice"
+    assert (refused.returncode, refused.stdout) == (56, b"") or refused.returncode == 35
+
+
 def test_text_outside_ascii_is_as_pep_3333_wants_it():
     issued = clients.issue_cert("x@example.com", common_name="Jürgen")
     der = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
