@@ -17,7 +17,7 @@ from skitai.net.client_certificate import describe
 #: Bytes read at a time. Large enough for a request of a browser, small enough to be taken from the heap for each read.
 READ_SIZE = 16 * 1024
 
-#: Bytes that are encrypted and sent at a time, as long as the socket takes them: waiting for it after each of these took
+#: Bytes that are encrypted and sent at a time, as long as the socket takes them. Waiting for it after each of them took
 #: a sixth more of a core. Smaller ones would spare memory, which OpenSSL keeps, and take a tenth more.
 RECORD: Final = 16 * 1024
 
