@@ -142,9 +142,6 @@ class _NoEngine:
     def selected_alpn_protocol(self) -> None:
         return None
 
-    def getpeercert(self, binary_form: bool) -> None:
-        return None
-
 
 _NO_ENGINE: Final[Any] = _NoEngine()
 _NO_BYTES: Final = ssl.MemoryBIO()
@@ -174,7 +171,7 @@ class TlsTransport:
         self._engine = _NO_ENGINE
         self._unsent = b""
         self._is_ready = False
-        self._certificate: Mapping[str, str] | None = None
+        self._certificate: Mapping[str, str] = {}
 
     @property
     def is_ready(self) -> bool:
@@ -194,9 +191,6 @@ class TlsTransport:
     @property
     def client_certificate(self) -> Mapping[str, str]:
         """See :class:`Transport`; empty when the server asks for none."""
-        if self._certificate is None:
-            is_asked = self._context.verify_mode != ssl.CERT_NONE
-            self._certificate = describe(self._engine.getpeercert(True)) if is_asked else {}
         return self._certificate
 
     @property
@@ -223,8 +217,7 @@ class TlsTransport:
             self._incoming.write_eof()
         try:
             if not self._is_ready:
-                self._engine.do_handshake()
-                self._is_ready = True
+                self._shake_hands()
             return self._decrypt(len(data) or size)
         except ssl.SSLWantReadError:
             raise BlockingIOError from None
@@ -243,6 +236,12 @@ class TlsTransport:
             raise PlainHttp("plain HTTP on a port that speaks HTTPS")
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._engine = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    def _shake_hands(self) -> None:
+        self._engine.do_handshake()
+        self._is_ready = True
+        if self._context.verify_mode != ssl.CERT_NONE:
+            self._certificate = describe(self._engine.getpeercert(True))
 
     def send_in_plain(self, data: bytes) -> None:
         """Answer a client that raised :class:`PlainHttp`, without TLS."""
@@ -301,8 +300,12 @@ class TlsTransport:
 
     def close_abruptly(self) -> None:
         """See :class:`Transport`: a missing close_notify says that something is missing (RFC 8446 section 6.1)."""
-        self._socket.close()
+        self.close()
 
     def close(self) -> None:
         """See :class:`Transport`."""
         self._socket.close()
+        # A connection and its session refer to each other until the collector looks, which takes thousands of them: 20
+        # KB of OpenSSL's for each would wait as long.
+        self._engine = _NO_ENGINE
+        self._incoming = self._outgoing = _NO_BYTES

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import os
 import socket
 import ssl
+import weakref
 from contextlib import suppress
 from typing import Any
 
@@ -399,6 +401,22 @@ def test_a_chain_that_is_loaded_again_is_shown_from_the_next_handshake_on(serve,
     subjects = [str(each.sock.getpeercert()["subject"]) for each in (first, second)]
     assert ["second" in each for each in subjects] == [False, True]
     assert first.request().status == second.request().status == 200
+
+
+def test_a_closed_connection_leaves_nothing_to_the_collector(serve, server_context, client_context, until):
+    server = serve(echo, tls=server_context)
+    client = server.connect_tls(client_context)
+    assert client.request().status == 200
+    (connection,) = server.server._connections
+    engine = weakref.ref(connection.transport._engine)
+    assert isinstance(engine(), ssl.SSLObject)
+    gc.disable()
+    try:
+        client.close()
+        until(lambda: server.server.connections == 0)
+        assert engine() is None
+    finally:
+        gc.enable()
 
 
 # Sessions
