@@ -38,6 +38,5 @@ def reason(error: ssl.SSLError) -> str:
     """What OpenSSL says, in words and without the place in its source."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate does not verify: {error.verify_message}"
-    if error.reason:
-        return error.reason.lower().replace("_", " ")
-    return "the client left" if isinstance(error, ssl.SSLEOFError) else "no reason was given"
+    said: str | None = getattr(error, "reason", None)  # missing where OpenSSL had no part in it
+    return said.lower().replace("_", " ") if said else str(error)

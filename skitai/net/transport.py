@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import os
 import ssl
 import struct
@@ -28,6 +29,11 @@ _RESET = struct.pack("ii", 1, 0)
 #: millisecond, as much as tens of requests, and those of the connections that are open already wait behind it. With 500
 #: RSA handshakes at once the slowest answer on an open connection took 34 and 40 ms, and 210 and 890 ms without this.
 MOST_STEPS: Final = 8
+
+
+#: Bytes that may wait for a client that we still read. A response leaves at most a record here; above this it is the
+#: answers to its requests for new keys that pile up (RFC 8446 section 4.6.3).
+MOST_UNSENT: Final = 64 * 1024
 
 
 class PlainHttp(OSError):
@@ -206,6 +212,8 @@ class TlsTransport:
         """
         if not self._is_ready and not _steps.take():
             raise BlockingIOError  # the socket stays readable, so the next turn comes back to it
+        if len(self._unsent) > MOST_UNSENT:
+            raise ssl.SSLError(errno.ENOBUFS, "the client asks for more and more and takes nothing")
         data = self._socket.recv(READ_SIZE)
         if self._engine is _NO_ENGINE:
             if not data:

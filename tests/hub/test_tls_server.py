@@ -403,6 +403,27 @@ def test_a_chain_that_is_loaded_again_is_shown_from_the_next_handshake_on(serve,
     assert first.request().status == second.request().status == 200
 
 
+def test_requests_for_new_keys_do_not_pile_up(serve, server_context, authority, until):
+    """No client of Python can ask for them, so that what they leave behind is put there."""
+    from skitai.net.transport import MOST_UNSENT
+
+    server = serve(echo, tls=server_context)
+    client = server.connect_tls(trusting(authority))
+    assert client.request().status == 200
+    (connection,) = server.server._connections
+    connection.transport._unsent = bytes(MOST_UNSENT + 1)
+    client.send("G")
+    until(lambda: server.server.connections == 0)
+    assert "broke TLS: the client asks for more and more" in server.messages_text()
+
+
+def test_new_keys(serve, server_context, until):
+    server = serve(echo, tls=server_context)
+    assert "KEYUPDATE" in openssl(server.port, "-tls1_3", said="K\n")
+    until(lambda: server.server.connections == 0)
+    assert server.messages_text() == ""
+
+
 def test_a_closed_connection_leaves_nothing_to_the_collector(serve, server_context, client_context, until):
     server = serve(echo, tls=server_context)
     client = server.connect_tls(client_context)
