@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 
 import pytest
 import trustme
@@ -23,10 +24,18 @@ def _no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport._steps, "take", lambda: True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context() -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(made)
+    return made
+
+
+@cache
+def trusting(version: ssl.TLSVersion) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(made)
+    made.minimum_version = made.maximum_version = version
     return made
 
 
@@ -38,11 +47,8 @@ class Pair:
         ours.setblocking(False)
         self.sock.setblocking(False)
         self.transport = TlsTransport(ours, context)
-        trusting = ssl.create_default_context()
-        authority.configure_trust(trusting)
-        trusting.minimum_version = trusting.maximum_version = version
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.engine = trusting.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+        self.engine = trusting(version).wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
 
     def deliver(self, cut: int) -> list[bytes]:
         """Send what the client has said in pieces of ``cut`` bytes; return what the transport makes of it."""
