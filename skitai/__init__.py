@@ -232,6 +232,7 @@ def alias(
     source: str = "",
     ssl: bool = False,
     verify: bool | str | None = None,
+    cert: str | tuple[str | None, ...] | None = None,
 ) -> _ClusterDefinition | None:
     """Name a group of servers, for ``was.get("@name/path")`` and for mounting.
 
@@ -243,6 +244,7 @@ def alias(
         role, source: whom the gateway lets in: a role, and comma separated networks.
         ssl: connect by TLS; ``PROTO_HTTPS`` and ``PROTO_WSS`` do so anyway.
         verify: False or a CA file changes how certificates of these servers are checked.
+        cert: our certificate, for servers that ask for one: a PEM file, or (certfile, keyfile[, passphrase]).
 
     Returns:
         The definition, which ``run(clusters=...)`` takes as well; None after :func:`run`.
@@ -254,7 +256,7 @@ def alias(
         return None
     from skitai.wire import clusters
 
-    return clusters.define(name, alias_type, servers, role, source, ssl, verify)
+    return clusters.define(name, alias_type, servers, role, source, ssl, verify, cert)
 
 
 def set_max_age(path: str, max_age: int = 300) -> None:
@@ -285,15 +287,17 @@ def set_max_rcache(objmax: int = 300) -> None:
     _store.set(rcache_objmax=objmax)
 
 
-def enable_ssl(certfile: str, keyfile: str | None = None, passphrase: str | None = None) -> None:
+def enable_ssl(certfile: str, keyfile: str | None = None, passphrase: str | None = None, **settings: _Any) -> None:
     """Serve HTTPS.
 
     Args:
         certfile: PEM file of the certificate and its chain; relative to :func:`getswd`.
         keyfile: PEM file of the private key, unless it is in ``certfile``.
         passphrase: of an encrypted key.
+        **settings: fields of :class:`skitai.settings.TlsSettings`: further certificates, client certificates, versions,
+            a redirecting port. See docs/tls.md.
     """
-    _store.set(certfile=certfile, keyfile=keyfile, passphrase=passphrase)
+    _store.set(certfile=certfile, keyfile=keyfile, passphrase=passphrase, tls=settings)
 
 
 # Services that later versions fill; their settings are kept

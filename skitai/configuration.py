@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from skitai.errors import ConfigurationError
-from skitai.settings import Limits, ServerSettings
+from skitai.settings import Limits, ServerSettings, TlsSettings
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Options:
     certfile: str | None = None
     keyfile: str | None = None
     passphrase: str | None = None
+    tls: Mapping[str, Any] = field(default_factory=dict)
     cachefs_dir: str | None = None
     cachefs_memmax: int = 0
     cachefs_diskmax: int = 0
@@ -70,7 +71,28 @@ class Options:
             limits=self._limits(),
             grace=self.grace,
             max_ages=tuple(self.max_ages.items()),
+            hsts=self.tls_settings().hsts,
         )
+
+    def tls_settings(self) -> TlsSettings:
+        """What is said about TLS beside the first certificate.
+
+        Raises:
+            ConfigurationError: a setting that does not exist or cannot be; or there is no certificate.
+        """
+        known = [each.name for each in dataclasses.fields(TlsSettings)]
+        for name in self.tls:
+            if name not in known:
+                raise ConfigurationError(f"there is no TLS setting {name!r}; they are {', '.join(known)}")
+        if self.tls and not self.certfile:
+            raise ConfigurationError("settings of TLS without certfile: give skitai.enable_ssl(certfile, ...)")
+        further = self.tls.get("certificates", ())
+        _require(isinstance(further, (list, tuple)), "certificates", further, "a list")
+        settings = TlsSettings(**{**self.tls, "certificates": tuple(further)})
+        port = settings.redirect_from
+        _require(port is None or (_is_count(port) and port < 65536), "redirect_from", port, "a number from 0 to 65535")
+        _require(_is_count(settings.hsts), "hsts", settings.hsts, "0 or more whole seconds")
+        return settings
 
     def _limits(self) -> Limits:
         known = [each.name for each in dataclasses.fields(Limits)]

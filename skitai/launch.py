@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from signal import Signals
 from socket import socket
-from typing import Final
+from typing import Final, NamedTuple
 
 from skitai import cli
 from skitai.configuration import Options
@@ -23,7 +23,8 @@ from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, Orders, Post, supervise
 from skitai.hub.worker import Worker
 from skitai.mounting import Mount
 from skitai.net import logs
-from skitai.net.tls import server_context
+from skitai.net.certificates import readable_keys
+from skitai.net.tls import certificates_of, server_context
 from skitai.was import _cache
 from skitai.was._context import wasc
 
@@ -70,6 +71,18 @@ def execute(options: Options, command: cli.Command, base: str) -> int:
     return daemon.start(pid_file, lambda report: launcher.run(report.ready, report.failed), output)
 
 
+class Sockets(NamedTuple):
+    """What a server listens on: those that it serves, and those that send their clients there."""
+
+    serving: list[socket]
+    redirecting: list[socket]
+
+    def close(self) -> None:
+        """Close them in this process."""
+        for sock in [*self.serving, *self.redirecting]:
+            sock.close()
+
+
 class Launcher:
     """Starts one server.
 
@@ -91,8 +104,9 @@ class Launcher:
         self._settings = options.server_settings()
         self._is_fail_safe = command.is_fail_safe
         self._is_verbose = command.is_verbose
-        # Read once here, so that a wrong path or passphrase ends the start and not each worker.
-        self._tls()
+        # Read here, so that a wrong path or passphrase ends the start and not each worker. Workers get the context by
+        # the fork, and with it the same keys of session tickets: what one gave out, another one takes.
+        self._tls = self._read_tls()
 
     def run(self, on_ready: Callable[[], None], on_error: Callable[[ConfigurationError], None]) -> int:
         """Serve until a signal says stop.
@@ -106,6 +120,7 @@ class Launcher:
         """
         self._open_logs()
         log = logs.current().server
+        self._warn_of_readable_keys(log)
         if self._is_fail_safe:
             return daemon.fail_safe(lambda life_line: self._serve(on_ready, life_line), log, on_error)
         return self._serve(on_ready, None)
@@ -121,7 +136,9 @@ class Launcher:
             raise ConfigurationError(f"logpath {path} cannot be used: {error.strerror}") from error
 
     def _serve(self, on_ready: Callable[[], None], life_line: int | None) -> int:
-        sockets = binding.bind(self._options.address, self._options.port)
+        if life_line is not None:
+            self._read_tls_again()  # this may be a new server in place of one that crashed after months
+        sockets = self._bind()
         if self._settings.workers:
             return supervise(
                 Orders(
@@ -130,16 +147,22 @@ class Launcher:
                     log=logs.current().server,
                     grace=self._settings.grace,
                     on_ready=on_ready,
-                    on_stop=lambda: _close(sockets),
+                    before_reload=self._read_tls_again,
+                    on_stop=sockets.close,
                     life_line=life_line,
                 )
             )
         return self._worker(sockets, None).run(on_ready, life_line, _ALONE)
 
-    def _work(self, sockets: list[socket], post: Post) -> int:
+    def _bind(self) -> Sockets:
+        address, redirect_from = self._options.address, self._options.tls_settings().redirect_from
+        serving = binding.bind(address, self._options.port)
+        return Sockets(serving, [] if redirect_from is None else binding.bind(address, redirect_from))
+
+    def _work(self, sockets: Sockets, post: Post) -> int:
         return self._worker(sockets, post).run(post.ready, post.life_line)
 
-    def _worker(self, sockets: list[socket], post: Post | None) -> Worker:
+    def _worker(self, sockets: Sockets, post: Post | None) -> Worker:
         """Load the apps and make the server; runs in the process that will serve."""
         current = logs.current()
         index = 0 if post is None else post.index
@@ -155,17 +178,34 @@ class Launcher:
             raise ConfigurationError(f"the app at {', '.join(failed)} cannot be loaded: app.log says why")
         has_log = self._options.request_log
         server = Server(site, self._settings, current, max(index - 1, 0), has_access_log=has_log)
-        tls = self._tls()
-        for sock in sockets:
-            server.add_listener(sock, tls)
-        messages = [f"{NAME} (worker {index}) started on {binding.display(sock)}" for sock in sockets]
+        messages = []
+        for sock in sockets.serving:
+            server.add_listener(sock, self._tls)
+            messages.append(f"{NAME} (worker {index}) started on {binding.display(sock)}")
+        for sock in sockets.redirecting:
+            server.add_redirect(sock, sockets.serving[0].getsockname()[1])
+            messages.append(f"{NAME} (worker {index}) redirects {binding.display(sock)} to https")
         return Worker(server, current, messages, post)
 
-    def _tls(self) -> ssl.SSLContext | None:
+    def _read_tls(self) -> ssl.SSLContext | None:
         options = self._options
         if not options.certfile:
             return None
-        return server_context(options.certfile, options.keyfile, options.passphrase)
+        settings = options.tls_settings()
+        return server_context(options.certfile, options.keyfile, options.passphrase, settings=settings)
+
+    def _read_tls_again(self) -> None:
+        """Before new workers are forked: they show the certificates of now, and give out tickets under new keys."""
+        self._tls = self._read_tls()
+
+    def _warn_of_readable_keys(self, log: logs.Logger) -> None:
+        options = self._options
+        if options.certfile:
+            certificates = certificates_of(
+                options.certfile, options.keyfile, options.passphrase, options.tls_settings()
+            )
+            for warning in readable_keys(certificates):
+                log.log(warning, "warn")
 
 
 def _mount(site: Site, mount: Mount, log: logs.Logger) -> bool:
@@ -178,11 +218,6 @@ def _mount(site: Site, mount: Mount, log: logs.Logger) -> bool:
     is_loaded = app.load(log)
     site.mount_app(mount.point, app, mount.host)
     return is_loaded
-
-
-def _close(sockets: list[socket]) -> None:
-    for sock in sockets:
-        sock.close()
 
 
 def _ignore() -> None:

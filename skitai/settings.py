@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 KIB = 1024
@@ -46,6 +47,31 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """How a server speaks TLS, beside its first certificate."""
+
+    # Further certificates, each the path of a PEM file or a dict with ``certfile`` and perhaps ``keyfile``,
+    # ``passphrase`` and ``names``. The one whose names cover the host that a client asks for (SNI) is shown.
+    certificates: tuple[str | Mapping[str, object], ...] = ()
+    # PEM file or directory of the authorities whose clients are let in; with it, clients are asked for a certificate.
+    client_ca: str | None = None
+    # Whether a client without a certificate is refused ("required") or served as nobody ("optional").
+    client_certificate: str = "required"
+    # PEM file of the revocation lists of these authorities; a client on one of them, or whose authority has none there,
+    # is refused.
+    client_crl: str | None = None
+    # "1.2" or "1.3"; clients that only know older versions cannot connect.
+    minimum_version: str = "1.2"
+    # Cipher suites of TLS 1.2 in the words of OpenSSL; those of 1.3 are all good. None: those that Python recommends.
+    ciphers: str | None = None
+    # A plain port whose requests are all redirected (308) to the same URL with https; None: no such port.
+    redirect_from: int | None = None
+    # Seconds that browsers shall come by https only (Strict-Transport-Security); 0 does not say so. They cannot be told
+    # otherwise before it is over, so begin with minutes.
+    hsts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """What one worker needs to know to serve."""
 
@@ -58,6 +84,8 @@ class ServerSettings:
     grace: float = 30.0
     # (URL path prefix, seconds) pairs for the Cache-Control of static files; the longest matching prefix counts.
     max_ages: tuple[tuple[str, int], ...] = ()
+    # Seconds in the Strict-Transport-Security of every response; 0 sends none. For servers that speak TLS only.
+    hsts: int = 0
 
     @property
     def slots(self) -> int:

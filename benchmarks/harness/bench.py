@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,6 +102,15 @@ class Bench:
 
     # What runs
 
+    @cached_property
+    def certificate(self) -> Path:
+        """A certificate on the curve P-256 with its key, in one file that all servers take."""
+        path = self.folder / "server.pem"
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        command = ["openssl", "req", "-x509", *key, "-subj", "/CN=localhost", "-keyout", path, "-out", path]
+        subprocess.run(command, check=True, capture_output=True)
+        return path
+
     @contextmanager
     def upstream(self) -> Iterator[Beside]:
         """The 20 ms service, on the core of the load."""
@@ -123,7 +134,7 @@ class Bench:
     def server(self, contender: Contender, pages: int, beside: Beside | None) -> Iterator[Running]:
         """One contender, started."""
         port = free_port()
-        command = [part.format(port=port) for part in contender.command]
+        command = [part.format(port=port, cert=self.certificate) for part in contender.command]
         log = self.folder / "server.log"
         env = environment(beside.env if beside else None)
         with Process(command, self.cores.server, self.seconds * pages * TRIES + SPARE, log, env, APPS) as process:

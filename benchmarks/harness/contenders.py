@@ -139,6 +139,12 @@ CASES: dict[str, list[Contender]] = {
         ),
         uvicorn("databases_asyncio:app", name="asyncpg, redis.asyncio (uvicorn)", needs=["asyncpg", "redis"]),
     ],
+    "tls": [
+        ours("wsgi_hello:app", "tls={cert}"),
+        gunicorn("wsgi_hello:app", "--certfile", "{cert}", "--keyfile", "{cert}"),
+        uvicorn("asgi_hello:app", "--ssl-certfile", "{cert}", "--ssl-keyfile", "{cert}"),
+        granian("wsgi_hello:app", "--ssl-certificate", "{cert}", "--ssl-keyfile", "{cert}"),
+    ],
     "log": [ours("wsgi_hello:app"), ours("wsgi_hello:app", "log", name=f"{US}, request log on")],
     "idle": [
         ours("wsgi_hello:app"),

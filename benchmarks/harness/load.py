@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 import resource
+import ssl
 import subprocess
 import time
 from collections.abc import Sequence
@@ -50,9 +51,18 @@ class Shape:
     path: str = "/"
     script: Path | None = None  # in Lua, makes each request
     fields: tuple[str, ...] = ()  # header fields of every request, as "Name: value"
+    scheme: str = "http"
 
 
-def visit(port: int, path: str, fields: Sequence[str] = ()) -> tuple[bytes, list[str]]:
+def client(port: int, scheme: str) -> http.client.HTTPConnection:
+    """A connection of our own to a server. Its certificate is made for the run, so there is nothing to check it by."""
+    if scheme == "https":
+        context = ssl._create_unverified_context()
+        return http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+
+def visit(port: int, path: str, fields: Sequence[str] = (), scheme: str = "http") -> tuple[bytes, list[str]]:
     """One GET over a connection of its own.
 
     Args:
@@ -64,7 +74,7 @@ def visit(port: int, path: str, fields: Sequence[str] = ()) -> tuple[bytes, list
     Raises:
         BenchError: the status is not 200 or the connection failed.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = client(port, scheme)
     try:
         return ask(connection, path, fields)
     finally:
@@ -84,14 +94,14 @@ def ask(connection: http.client.HTTPConnection, path: str, fields: Sequence[str]
     return body, [field.partition(";")[0] for field in response.headers.get_all("Set-Cookie", [])]
 
 
-def fetch(port: int, path: str = "/") -> bytes:
+def fetch(port: int, path: str = "/", scheme: str = "http") -> bytes:
     """The body of one GET. Errors as :func:`visit`."""
-    return visit(port, path)[0]
+    return visit(port, path, scheme=scheme)[0]
 
 
 def warm_page(port: int, shape: Shape) -> None:
     """Ask for one page some hundred times. Errors as :func:`visit`."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = client(port, shape.scheme)
     try:
         for _ in range(PAGE_WARM_UP):
             ask(connection, shape.path, shape.fields)
@@ -131,7 +141,7 @@ def run_wrk(port: int, core: int, shape: Shape, seconds: int) -> str:
     command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{shape.connections}", f"-d{seconds}s", "--timeout", "10s"]
     command += ["--latency", *(("-s", str(shape.script)) if shape.script else ())]
     command += [word for field in shape.fields for word in ("-H", field)]
-    command.append(f"http://127.0.0.1:{port}{shape.path}")
+    command.append(f"{shape.scheme}://127.0.0.1:{port}{shape.path}")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
     except subprocess.TimeoutExpired as error:

@@ -43,11 +43,11 @@ class Page:
     title: str = ""
 
 
-def answers(expected: bytes, path: str = "/") -> Check:
+def answers(expected: bytes, path: str = "/", scheme: str = "http") -> Check:
     """A check that the body of ``path`` is ``expected``, but for the line break that some add at the end."""
 
     def check(port: int) -> Sequence[str]:
-        body = fetch(port, path)
+        body = fetch(port, path, scheme)
         if body.rstrip(b"\n") != expected.rstrip(b"\n"):
             raise BenchError(f"wrong page: {body[:60]!r} instead of {expected[:60]!r}")
         return ()
@@ -102,6 +102,7 @@ DATABASE_PAGES = [
 PAGES: dict[str, list[Page]] = {
     "hello": [Page("hello", Shape(64), answers(HELLO))],
     "varied": [Page("varied", Shape(64, script=SCRIPTS / "varied.lua"), answers(HELLO))],
+    "tls": [Page("tls", Shape(64, scheme="https"), answers(HELLO, scheme="https"))],
     "flask": [Page("flask", Shape(64), answers(HELLO))],
     "log": [Page("log", Shape(64), answers(HELLO))],
     "fanout": [Page("fanout", Shape(128), answers(b"twenty\n" * CALLS))],

@@ -36,6 +36,7 @@ generator, waiting) was the limit; then the ratio of the rates flatters the slow
 TITLES = {
     "hello": "Hello world (WSGI; uvicorn: raw ASGI)",
     "varied": "Hello world, every request different (query and cookie)",
+    "tls": "Hello world over TLS 1.3 (HTTP/1.1, certificate on P-256)",
     "flask": "Hello world in Flask",
     "fanout": "Fan-out page: 5 upstream calls of 20 ms each",
     "saddle": "Saddle beside other frameworks",

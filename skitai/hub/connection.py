@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from gevent import get_hub
 
 from skitai.errors import ClientDisconnected
+from skitai.hub import tls_faults
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.transport import READ_SIZE, Transport
 
@@ -110,8 +111,8 @@ class Connection:
             data = self._recv(READ_SIZE)
         except BlockingIOError:
             return
-        except OSError:
-            self.abort()
+        except OSError as error:
+            tls_faults.end(self, error)
             return
         if self._is_lingering:
             self._linger_more(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from skitai.errors import LocalProtocolError, RemoteProtocolError
@@ -93,6 +94,11 @@ class Exchange:
     def server_address(self) -> tuple[str, int]:
         """(address, port) that the client connected to."""
         return self.connection.listener.address
+
+    @property
+    def client_certificate(self) -> Mapping[str, str]:
+        """``SSL_CLIENT_VERIFY`` and more about the client's certificate; empty when none is asked for."""
+        return self.connection.transport.client_certificate
 
     @property
     def connection_number(self) -> int:

@@ -31,6 +31,8 @@ class Listener:
 
     Attributes:
         address: (host, port) that it is bound to. scheme: ``"http"`` or ``"https"``.
+        asks_clients: whether clients are asked for certificates.
+        https_port: where its clients are sent to, 0 when they are served here.
     """
 
     def __init__(self, server: Server, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
@@ -39,6 +41,8 @@ class Listener:
         sock.setblocking(False)
         self.tls = tls
         self.scheme = "http" if tls is None else "https"
+        self.asks_clients = tls is not None and tls.verify_mode != ssl.CERT_NONE
+        self.https_port = 0
         self.is_unix = sock.family == socket.AF_UNIX
         name = sock.getsockname()
         self.address: tuple[str, int] = (str(name), 0) if self.is_unix else (name[0], name[1])

@@ -20,6 +20,7 @@ from skitai.hub.exchange import Exchange
 from skitai.hub.http1 import Http1Session
 from skitai.hub.listener import Listener
 from skitai.hub.pages import HTML, error_page, error_response
+from skitai.hub.redirect import RedirectSession
 from skitai.hub.site import Dispatcher, Site
 from skitai.hub.slots import Slots
 from skitai.hub.status import describe, describe_site
@@ -64,7 +65,7 @@ class Server:
         self.pool = pool.current()
         self.slots = Slots(self.pool, settings.slots, settings.limits.queue)
         self.access_log = AccessLog(logs.request) if has_access_log else None
-        self.common_fields = CommonFields(NAME)
+        self.common_fields = CommonFields(NAME, _hsts(settings))
         self.is_stopping = False
         self.deadline = NEVER  # the sweep calls expire() about once a second, which renews the Date
         self._listeners: list[Listener] = []
@@ -84,6 +85,12 @@ class Server:
         """Serve the clients of a bound, listening socket; with ``tls`` they speak TLS."""
         listener = Listener(self, sock, tls)
         self._listeners.append(listener)
+        return listener
+
+    def add_redirect(self, sock: socket.socket, port: int) -> Listener:
+        """Send all clients of a bound, listening socket to the same URL by https, at ``port``."""
+        listener = self.add_listener(sock)
+        listener.https_port = port
         return listener
 
     def start(self) -> None:
@@ -162,7 +169,9 @@ class Server:
         self._connection_number += 1
         connection = Connection(self, transport, peer, listener, self._connection_number)
         self._connections.add(connection)
-        connection.start(Http1Session(connection))
+        connection.start(
+            Http1Session(connection) if not listener.https_port else RedirectSession(connection, listener.https_port)
+        )
         if excess >= 0:
             self._turn_away(connection)
         elif listener.tls is not None:
@@ -233,12 +242,17 @@ class Server:
         peer = connection.peer
         if exchange is None:
             self.log_nameless(connection, error.status, size)
-        elif self.access_log is not None:
+        else:
             exchange.status = error.status
             exchange.bytes_out = size
+            self.log_answered(exchange)
+        self.note_refusal(peer, error)
+
+    def log_answered(self, exchange: Exchange) -> None:
+        """Log an exchange that was answered at once, by nobody but the server."""
+        if self.access_log is not None:
             exchange.started_at = exchange.finished_at = time.perf_counter()
             self.access_log.record(exchange)
-        self.note_refusal(peer, error)
 
     def note_refusal(self, peer: tuple[str, int], error: BaseException) -> None:
         """Say in the server log what a client did wrong."""
@@ -252,3 +266,7 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {self._listeners} {len(self._connections)} connections, {self.slots!r}>"
+
+
+def _hsts(settings: ServerSettings) -> Fields:
+    return [("Strict-Transport-Security", f"max-age={settings.hsts}")] if settings.hsts else []

@@ -121,6 +121,7 @@ class Orders:
         log: the server log.
         grace: seconds that a stopping worker may take for its requests in flight.
         on_ready: called once, when all workers are ready for the first time.
+        before_reload: called when SIGHUP came, before new workers start; ConfigurationError keeps the old ones.
         on_stop: called once, when the stop begins; closes the listening sockets, which would keep clients waiting.
         life_line: a file descriptor that becomes readable when the server shall stop because its parent is gone.
     """
@@ -130,6 +131,7 @@ class Orders:
     log: Logger
     grace: float = 30.0
     on_ready: Callable[[], None] = lambda: None
+    before_reload: Callable[[], None] = lambda: None
     on_stop: Callable[[], None] = lambda: None
     life_line: int | None = None
 
@@ -378,6 +380,11 @@ class Supervisor:
             return
         if self._reload_ends is not None:
             self._log.log("SIGHUP ignored: new workers are starting already")
+            return
+        try:
+            self._orders.before_reload()
+        except ConfigurationError as error:
+            self._log.log(f"SIGHUP: reload given up, the old workers stay: {error}", "error")
             return
         self._log.log("SIGHUP: starting new workers")
         self._generation += 1

@@ -23,6 +23,7 @@ from skitai.wire.fields import Fields
 from skitai.wire.response import reason_phrase
 
 if TYPE_CHECKING:
+    from skitai.hub.connection import Connection
     from skitai.hub.listener import Listener
     from skitai.hub.server import Server
 
@@ -234,7 +235,7 @@ class WsgiHandler:
     def _environ(self, exchange: Exchange) -> dict[str, Any]:
         head = exchange.head
         connection = exchange.connection
-        template = self._templates.get(connection.listener) or self._template_for(connection.listener)
+        template = self._templates.get(connection.listener) or self._template_for(connection)
         path = exchange.path
         was = Context(exchange)
         activate(was)
@@ -257,9 +258,22 @@ class WsgiHandler:
             environ["CONNECTION_TYPE"] = environ["HTTP_CONNECTION"]
         return environ
 
-    def _template_for(self, listener: Listener) -> dict[str, Any]:
-        """Make the environ of all requests that come in by one listener, once."""
-        self._templates[listener] = template = {
+    def _template_for(self, connection: Connection) -> dict[str, Any]:
+        """Make the environ of all requests that come in by one listener, once.
+
+        Where clients are asked for certificates it is one connection's, and never kept: it says who the client is. No
+        field of a request can say so, because all of their names begin with ``HTTP_``.
+        """
+        listener = connection.listener
+        template = self._listener_template(listener)
+        if listener.asks_clients:
+            template.update(connection.transport.client_certificate)
+        else:
+            self._templates[listener] = template
+        return template
+
+    def _listener_template(self, listener: Listener) -> dict[str, Any]:
+        return {
             **self._template,
             "REQUEST_METHOD": "",
             "PATH_INFO": "",
@@ -277,7 +291,6 @@ class WsgiHandler:
             "wsgi.input": None,
             "skitai.was": None,
         }
-        return template
 
     def _failed(self, exchange: Exchange, app: Any) -> None:
         """An app raised: log it, and answer 500 when that is still possible."""

@@ -48,6 +48,7 @@ def make_environ(was: Was) -> dict[str, Any]:
         "skitai.was": was,
         "skitai.version": __version__,
         "skitai.thread": _modes.current.threads,
+        **getattr(exchange, "client_certificate", {}),
     }
     for name, value in exchange.fields:
         key = cgi_name(name)

@@ -11,6 +11,7 @@ from skitai.was._http_pool import HttpPool, Origin
 from skitai.was._http_result import HttpResult
 from skitai.wire import urls
 from skitai.wire.auth import Authorization, bearer, parse_challenges
+from skitai.wire.client_certificate import ClientCertificate
 from skitai.wire.http1 import ResponseHead
 
 if TYPE_CHECKING:
@@ -23,19 +24,20 @@ _TIMEOUTS = (ConnectTimeout, ReadTimeout, WriteTimeout)
 def start(task: Task) -> HttpRun:
     """Send the request of ``task``; see :mod:`skitai.was._clients`."""
     call = cast("HttpCall", task.call)
-    default = _settings.current.verify if call.verify is None else call.verify
+    default, cert = _settings.current.verify if call.verify is None else call.verify, _settings.current.cert
     if task.cluster is None:
         url = urls.parse_url(call.uri)
-        origin = _origin(url.scheme, url.host, url.port, default)
+        origin = _origin(url.scheme, url.host, url.port, default, cert)
         run = HttpRun(task, origin, url.target, url.authority)
     else:
         definition, state = task.cluster.definition, task.member
         assert state is not None
         if call.verify is None and definition.verify is not None:
             default = definition.verify
+        cert = definition.cert or cert
         scheme = "https" if definition.tls else "http"
         host, port = state.member.host, state.member.port
-        origin = _origin(scheme, host, port, default)
+        origin = _origin(scheme, host, port, default, cert)
         run = HttpRun(task, origin, urls.quote_target(task.path), urls.authority(scheme, host, port))
     run.send()
     return run
@@ -44,9 +46,9 @@ def start(task: Task) -> HttpRun:
 _clients.table["http"] = start
 
 
-def _origin(scheme: str, host: str, port: int, verify: bool | str) -> Origin:
+def _origin(scheme: str, host: str, port: int, verify: bool | str, cert: ClientCertificate | None) -> Origin:
     # What is not encrypted is not verified either: connections need not be kept apart for it.
-    return Origin(scheme, host, port, verify if scheme == "https" else True)
+    return Origin(scheme, host, port, verify, cert) if scheme == "https" else Origin(scheme, host, port, True)
 
 
 class HttpRun:

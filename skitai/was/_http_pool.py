@@ -16,6 +16,7 @@ from skitai.net.connect import connect
 from skitai.net.tls import client_context
 from skitai.was import _settings
 from skitai.was._http_connection import HttpConnection
+from skitai.wire.client_certificate import ClientCertificate
 
 if TYPE_CHECKING:
     from skitai.was._engine import Engine
@@ -29,6 +30,7 @@ class Origin(NamedTuple):
     host: str
     port: int
     verify: bool | str
+    cert: ClientCertificate | None = None
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}:{self.port}"
@@ -140,7 +142,7 @@ class HttpPool:
         deadline = time.monotonic() + _settings.current.connect_time
         if self._waiting:
             deadline = min(deadline, self._waiting[0].deadline)
-        tls = client_context(origin.verify) if origin.scheme == "https" else None
+        tls = client_context(origin.verify, certificate=origin.cert) if origin.scheme == "https" else None
         return HttpConnection(self, connect(origin.host, origin.port, deadline, tls))
 
     # Internals

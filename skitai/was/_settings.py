@@ -7,6 +7,7 @@ from typing import Any
 
 from skitai.constants import NAME
 from skitai.settings import MIB, Limits
+from skitai.wire.client_certificate import ClientCertificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class ClientSettings:
     body_bytes: int = 256 * MIB
     # Certificates are checked against the system's authorities (True), this PEM file (a string), or not at all (False).
     verify: bool | str = True
+    # Our certificate, for servers that ask for one: a PEM file, or (certfile, keyfile[, passphrase]). It is read once.
+    cert: ClientCertificate | None = None
     # The User-Agent field.
     user_agent: str = NAME
     # Bounds of the header section of an answer; one beyond is an invalid answer (status 2, code 716).
@@ -52,8 +55,10 @@ def configure(**changes: Any) -> ClientSettings:
         **changes: fields of :class:`ClientSettings`.
 
     Raises:
-        TypeError: there is no such setting.
+        TypeError: there is no such setting. ConfigurationError: ``cert`` is none of what it may be.
     """
+    if "cert" in changes:
+        changes["cert"] = ClientCertificate.read(changes["cert"])
     global current, version
     current = replace(current, **changes)
     version += 1

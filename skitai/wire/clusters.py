@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from skitai.errors import ConfigurationError, UnknownAlias
+from skitai.wire.client_certificate import ClientCertificate
 
 HTTP_KINDS = frozenset({"http", "https"})
 WEBSOCKET_KINDS = frozenset({"ws", "wss"})
@@ -58,6 +59,7 @@ class ClusterDefinition(NamedTuple):
         tls: connections to the members are encrypted.
         verify: ``True`` checks certificates against the system's authorities, a string against this PEM file,
             ``False`` not at all, ``None`` as the process does by default.
+        cert: what we show to members that ask for a certificate; ``None`` as the process does by default.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ClusterDefinition(NamedTuple):
     source: str = ""
     tls: bool = False
     verify: bool | str | None = None
+    cert: ClientCertificate | None = None
 
 
 #: The clusters of this process by name. Replaced entries are never changed in place.
@@ -81,6 +84,7 @@ def define(
     source: str = "",
     ssl: bool | int | str = False,
     verify: bool | str | None = None,
+    cert: object = None,
 ) -> ClusterDefinition:
     """Define a cluster, or replace the one of this name.
 
@@ -92,6 +96,7 @@ def define(
         role, source: for the gateway.
         ssl: encrypt; also the words ``yes``, ``true``, ``on`` of a configuration file.
         verify: see :class:`ClusterDefinition`.
+        cert: see :meth:`skitai.wire.client_certificate.ClientCertificate.read`.
 
     Returns:
         What is now in :data:`definitions`.
@@ -99,7 +104,7 @@ def define(
     Raises:
         ConfigurationError: no member, an unknown kind, or a member that cannot be read.
     """
-    definition = parse(name, kind, members, role, source, ssl, verify)
+    definition = parse(name, kind, members, role, source, ssl, verify, cert)
     definitions[definition.name] = definition
     return definition
 
@@ -112,6 +117,7 @@ def parse(
     source: str = "",
     ssl: bool | int | str = False,
     verify: bool | str | None = None,
+    cert: object = None,
 ) -> ClusterDefinition:
     """Return what :func:`define` would define. Arguments and errors are the same."""
     name = name.removeprefix("@")
@@ -128,7 +134,8 @@ def parse(
         raise ConfigurationError(f"alias @{name}: {error}") from None
     if not parsed:
         raise ConfigurationError(f"alias @{name} needs at least one member")
-    return ClusterDefinition(name, kind, parsed, role, source, kind in _WITH_TLS or _is_on(ssl), verify)
+    tls = kind in _WITH_TLS or _is_on(ssl)
+    return ClusterDefinition(name, kind, parsed, role, source, tls, verify, ClientCertificate.read(cert))
 
 
 def plain_kind(kind: str) -> str:

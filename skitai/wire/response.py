@@ -195,22 +195,28 @@ class ReadyHead:
 class CommonFields:
     """The Server and Date lines that every response has; :meth:`refresh` once a second.
 
+    Args:
+        server: value of the Server field. more: further fields of every response, behind those of the app.
+
     Attributes:
-        both: the two lines. ready: heads that were made in this second, by all that went into them.
+        more: as given. both: the two lines, and those of ``more``.
+        ready: heads that were made in this second, by all that went into them.
     """
 
-    __slots__ = ("_date", "_server", "both", "ready")
+    __slots__ = ("_date", "_more", "_server", "both", "more", "ready")
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, more: Fields | None = None) -> None:
         self._server = f"Server: {server}\r\n".encode("latin-1")
         self._date = b""
-        self.both = self._server
+        self.more: Fields = more or []
+        self._more = "".join(f"{name}: {value}\r\n" for name, value in self.more).encode("latin-1")
+        self.both = self._server + self._more
         self.ready: dict[tuple[object, ...], ReadyHead] = {}
 
     def refresh(self, http_date: str) -> None:
         """Take the current IMF-fixdate (RFC 9110 section 5.6.7)."""
         self._date = f"Date: {http_date}\r\n".encode("latin-1")
-        self.both = self._server + self._date
+        self.both = self._server + self._date + self._more
         self.ready.clear()
 
     def keep(self, response: ResponseHead, key: tuple[object, ...], fields: Fields) -> None:
@@ -219,8 +225,8 @@ class CommonFields:
             self.ready[(*key, *map(tuple, fields))] = ReadyHead(response.data, response.length, response.keep_alive)
 
     def without(self, lines: _Lines) -> bytes:
-        """Return those of the two that an app did not send itself."""
-        return (b"" if lines.has_server else self._server) + (b"" if lines.has_date else self._date)
+        """Return those of the two that an app did not send itself, and the others."""
+        return (b"" if lines.has_server else self._server) + (b"" if lines.has_date else self._date) + self._more
 
 
 def _status_line(status: int, reason: str | None) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import os
 import socket
 import ssl
+import weakref
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -15,6 +18,7 @@ import trustme
 from gevent.event import Event
 
 from skitai.hub.site import Site
+from skitai.settings import TlsSettings
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +39,30 @@ def client_context(request: Any, authority: trustme.CA) -> ssl.SSLContext:
     authority.configure_trust(context)
     context.minimum_version = context.maximum_version = ssl.TLSVersion[request.param]
     return context
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def openssl(port: int, *options: str, said: str = "") -> str:
+    """What ``openssl s_client`` prints about a connection on which it says something."""
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost", *options]
+    return run(command, said)
+
+
+def curl(*arguments: str) -> str:
+    return run(["curl", "--silent", "--show-error", "--max-time", "10", *arguments])
+
+
+def run(command: list[str], said: str = "") -> str:
+    try:
+        done = gevent.subprocess.run(command, input=said.encode(), capture_output=True, timeout=20)
+    except FileNotFoundError:
+        pytest.skip(f"no {command[0]} here: apt-get install {command[0]}")
+    return (done.stdout + done.stderr).decode(errors="replace")
 
 
 def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -228,7 +256,6 @@ def test_after_the_handshake_the_header_time_counts(serve, server_context, clien
 @pytest.mark.parametrize(
     "data",
     [
-        b"GET / HTTP/1.1\r\nHost: test\r\n\r\n",
         b"garbage" * 100,
         b"\x00" * 70_000,
         b"\x16\x03\x01\xff\xff" + b"\xff" * 70_000,
@@ -248,11 +275,181 @@ def test_garbage_instead_of_a_handshake(serve, server_context, client_context, d
     assert server.connect_tls(client_context).request().status == 200
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nHost: test\r\n\r\n",
+        b"G",
+        b"OPTIONS * HTTP/1.1\r\nHost: test\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 500000\r\n\r\n" + bytes(500_000),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_plain_http_is_told_to_come_by_https(serve, server_context, data):
+    server = serve(echo, tls=server_context)
+    client = server.connect().send(data)
+    response = client.read()
+    assert (response.status, response.get("Content-Type")) == (400, "text/plain; charset=utf-8")
+    assert b"https://" in response.body
+    client.expect_end()
+    assert server.messages_text().count("plain HTTP on a port that speaks HTTPS") == 1
+    assert [" 400 " in line for line in server.request_lines()] == [True]
+
+
+def test_curl_by_plain_http(serve, server_context):
+    server = serve(echo, tls=server_context)
+    found = curl("--include", f"http://127.0.0.1:{server.port}/")
+    assert found.startswith("HTTP/1.1 400 ") and "https://" in found
+
+
+def test_a_silent_client_has_no_tls_engine(serve, server_context, until):
+    server = serve(echo, tls=server_context, limits={"handshake_time": 0.3})
+    client = server.connect()
+    until(lambda: server.server.connections == 1)
+    (connection,) = server.server._connections
+    assert not connection.transport.has_begun
+    client.expect_end()
+    assert server.messages_text() == ""
+
+
+def test_a_client_that_only_looks_whether_the_port_is_open_is_not_logged(serve, server_context, until):
+    server = serve(echo, tls=server_context)
+    server.connect().close()
+    until(lambda: server.server.connections == 0)
+    assert server.messages_text() == ""
+
+
+def test_a_broken_handshake_is_logged_once(serve, server_context, until):
+    server = serve(echo, tls=server_context)
+    client = server.connect().send(b"\x16\x03\x01\xff\xff" + b"\xff" * 70)
+    with suppress(ConnectionResetError):
+        client.read_rest()
+    until(lambda: server.server.connections == 0)
+    assert server.messages_text().count("did not finish the TLS handshake") == 1
+
+
+def test_a_truncated_end_inside_a_request_is_no_request(serve, server_context, client_context, until):
+    """TCP ends without close_notify in the middle of a body: the app must not take what came for everything."""
+    bodies = []
+
+    def app(environ, start_response):
+        bodies.append(environ["wsgi.input"].read())
+        start_response("200 OK", [])
+        return [b""]
+
+    server = serve(app, tls=server_context)
+    client = server.connect_tls(client_context)
+    client.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhalf")
+    client.close()
+    until(lambda: server.server.connections == 0)
+    assert bodies == []
+
+
+def test_renegotiation_is_refused(serve, server_context, authority, tmp_path):
+    """OpenSSL's own client asks for it when it reads a line with R."""
+    server = serve(echo, tls=server_context)
+    found = openssl(server.port, "-tls1_2", said="R\n")
+    assert "no renegotiation" in found
+    assert server.connect_tls(trusting(authority)).request().status == 200
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+@pytest.mark.parametrize(("least", "refused"), [("1.2", "TLSv1_1"), ("1.3", "TLSv1_2")])
+def test_old_versions_are_refused(serve, authority, least, refused):
+    from skitai.net.tls import server_context as made
+
+    with authority.issue_cert("localhost").private_key_and_cert_chain_pem.tempfile() as file:
+        server = serve(echo, tls=made(file, settings=TlsSettings(minimum_version=least)))
+    context = trusting(authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("ALL:@SECLEVEL=0")  # or a client would not even try
+    context.maximum_version = ssl.TLSVersion[refused]
+    with pytest.raises(ssl.SSLError, match=r"(?i)version"):
+        server.connect_tls(context)
+    context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
+    assert server.connect_tls(context).sock.version() == "TLSv1.3"
+
+
+def test_many_handshakes_at_once_take_turns(serve, server_context, authority, monkeypatch):
+    """Between the handshakes of one turn and those of the next one, whoever is connected already is answered."""
+    from skitai.net import transport
+
+    taken = []
+    take = transport._steps.take
+    monkeypatch.setattr(transport._steps, "take", lambda: taken.append(take()) or taken[-1])
+    server = serve(echo, tls=server_context)
+    context = trusting(authority)
+    clients = [gevent.spawn(server.connect_tls, context) for _ in range(60)]
+    assert all(client.get(timeout=30).request().status == 200 for client in clients)
+    assert taken.count(True) >= 120
+    assert False in taken
+
+
 def test_a_client_that_does_not_trust_us(serve, server_context, until):
     server = serve(echo, tls=server_context)
     with pytest.raises(ssl.SSLCertVerificationError):
         server.connect_tls(ssl.create_default_context())
     until(lambda: server.server.connections == 0)
+    assert server.messages_text().count("did not finish the TLS handshake: tlsv1 alert unknown ca") == 1
+
+
+def test_a_chain_that_is_loaded_again_is_shown_from_the_next_handshake_on(serve, server_context, authority):
+    server = serve(echo, tls=server_context)
+    first = server.connect_tls(trusting(authority))
+    authority.issue_cert("localhost", common_name="second").configure_cert(server_context)
+    second = server.connect_tls(trusting(authority))
+    subjects = [str(each.sock.getpeercert()["subject"]) for each in (first, second)]
+    assert ["second" in each for each in subjects] == [False, True]
+    assert first.request().status == second.request().status == 200
+
+
+def test_requests_for_new_keys_do_not_pile_up(serve, server_context, authority, until):
+    """No client of Python can ask for them, so that what they leave behind is put there."""
+    from skitai.net.transport import MOST_UNSENT
+
+    server = serve(echo, tls=server_context)
+    client = server.connect_tls(trusting(authority))
+    assert client.request().status == 200
+    (connection,) = server.server._connections
+    connection.transport._unsent = bytes(MOST_UNSENT + 1)
+    client.send("G")
+    until(lambda: server.server.connections == 0)
+    assert "broke TLS: the client asks for more and more" in server.messages_text()
+
+
+def test_new_keys(serve, server_context, until):
+    server = serve(echo, tls=server_context)
+    assert "KEYUPDATE" in openssl(server.port, "-tls1_3", said="K\n")
+    until(lambda: server.server.connections == 0)
+    assert server.messages_text() == ""
+
+
+def test_a_closed_connection_leaves_nothing_to_the_collector(serve, server_context, client_context, until):
+    server = serve(echo, tls=server_context)
+    client = server.connect_tls(client_context)
+    assert client.request().status == 200
+    (connection,) = server.server._connections
+    engine = weakref.ref(connection.transport._engine)
+    assert isinstance(engine(), ssl.SSLObject)
+    gc.disable()
+    try:
+        client.close()
+        until(lambda: server.server.connections == 0)
+        assert engine() is None
+    finally:
+        gc.enable()
+
+
+# Sessions
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_a_session_is_resumed(serve, server_context, tmp_path, version):
+    server = serve(echo, tls=server_context)
+    ticket = str(tmp_path / "session")
+    request = "GET / HTTP/1.0\r\n\r\n"
+    assert "New, TLSv1." in openssl(server.port, version, "-sess_out", ticket, "-ign_eof", said=request)
+    assert "Reused, TLSv1." in openssl(server.port, version, "-sess_in", ticket, "-ign_eof", said=request)
 
 
 def test_garbage_after_the_handshake(serve, server_context, client_context, until):

@@ -11,10 +11,11 @@ import trustme
 from gevent.event import Event
 
 from skitai import was
-from skitai.errors import TlsFailed
+from skitai.errors import ConfigurationError, TlsFailed
 from skitai.was import _engine
 from skitai.was._context import wasc
 from skitai.wire import clusters
+from skitai.wire.client_certificate import ClientCertificate
 
 from .conftest import Link, Peers, Received
 
@@ -110,6 +111,74 @@ def test_a_connection_is_used_again(secure: Any, ca_file: str) -> None:
     for _ in range(4):
         assert was.get(secure.url(), verify=ca_file).getwait(5).data == b"secret"
     assert secure.links == 1
+
+
+# Servers that ask for a certificate of ours
+
+
+@pytest.fixture
+def asking(peers: Peers, authority: trustme.CA) -> Any:
+    """Answers the common name of its client."""
+    made = context(authority, "127.0.0.1")
+    authority.configure_trust(made)
+    made.verify_mode = ssl.CERT_REQUIRED
+
+    def answer(received: Received, link: Link) -> None:
+        subject: Any = link._socket.getpeercert()["subject"]  # type: ignore[attr-defined]
+        link.reply(dict(part[0] for part in subject)["commonName"].encode())
+
+    return peers.http(answer, ssl_context=made)
+
+
+@pytest.fixture
+def me(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
+    """The files of two certificates: name to path."""
+    files = {}
+    for name in ("one", "two"):
+        issued = authority.issue_cert(f"{name}@example.com", common_name=name)
+        issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / f"{name}.pem"))
+        issued.private_key_pem.write_to_path(str(tmp_path / f"{name}.key"))
+        files[name] = str(tmp_path / f"{name}.pem")
+        files[f"{name} key"] = str(tmp_path / f"{name}.key")
+    return files
+
+
+def test_without_a_certificate_the_call_fails(asking: Any, ca_file: str) -> None:
+    result = was.get(asking.url(), verify=ca_file).getwait(5)
+    assert result.status == 2
+
+
+def test_a_certificate_of_the_process(asking: Any, ca_file: str, me: dict[str, str]) -> None:
+    wasc.configure(verify=ca_file, cert=me["one"])
+    assert was.get(asking.url()).getwait(5).data == b"one"
+    wasc.configure(cert=(me["two"], me["two key"]))
+    # The connection that is kept was made as somebody else.
+    assert was.get(asking.url()).getwait(5).data == b"two"
+    wasc.configure(cert=None)
+    assert was.get(asking.url()).getwait(5).status == 2
+
+
+def test_a_certificate_of_an_alias(asking: Any, ca_file: str, me: dict[str, str]) -> None:
+    clusters.define("@a", "https", asking.address, verify=ca_file, cert=me["one"])
+    assert was.get("@a").getwait(5).data == b"one"
+    wasc.configure(cert=me["two"])
+    assert was.get("@a").getwait(5).data == b"one"
+    clusters.define("@a", "https", asking.address, verify=ca_file)
+    assert was.get("@a").getwait(5).data == b"two"
+
+
+def test_a_certificate_that_cannot_be_used(asking: Any, ca_file: str) -> None:
+    clusters.define("@a", "https", asking.address, verify=ca_file, cert="none.pem")
+    result = was.get("@a").getwait(5)
+    assert result.status == 2
+    assert "no such file: 'none.pem'" in str(result.error)
+
+
+def test_what_a_certificate_may_be() -> None:
+    for wrong in (5, "", (), ("a", "b", "c", "d"), ("a", 5)):
+        with pytest.raises(ConfigurationError, match="cert is the path"):
+            wasc.configure(cert=wrong)
+    assert "secret" not in repr(ClientCertificate.read(("a.pem", None, "secret")))
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
