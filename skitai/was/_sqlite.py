@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gevent import get_hub, getcurrent
 from gevent.event import AsyncResult
 
+from skitai.errors import ConnectTimeout
 from skitai.net import logs
 from skitai.net import pool as workers
 from skitai.was import _settings, _sqlite_threads
@@ -46,13 +47,28 @@ def connect(pool: DbPool, deadline: float) -> SqliteConnection:
 
     Raises:
         sqlite3.Error: the file cannot be opened, or is no database.
+        ConnectTimeout: the disk does not answer in time.
     """
     path = pool.database.dbname
     is_uri = path == IN_MEMORY
     patience = max(deadline - time.monotonic(), 0)
     arguments = (_memory_uri() if is_uri else os.path.abspath(path), is_uri, patience, _settings.current.foreign_keys)
     job = _sqlite_threads.start(patience, SqliteHandle, *arguments)
-    return SqliteConnection(pool, _sqlite_threads.outcome(job.get()))
+    try:
+        job.wait(max(deadline - time.monotonic(), 0) + _PATIENCE)  # SQLite itself waits for locks until the deadline
+    finally:
+        if not job.ready():
+            job.rawlink(_close_late)
+    if not job.ready():
+        raise ConnectTimeout(f"{pool.database} was not opened in time")
+    return SqliteConnection(pool, _sqlite_threads.outcome(job.value))
+
+
+def _close_late(job: AsyncResult[Any]) -> None:
+    """Close what was opened when nobody waited for it any more."""
+    handle, error = job.value
+    if error is None:
+        workers.spawn(_sqlite_threads.start, _PATIENCE, handle.close)
 
 
 def _memory_uri() -> str:
@@ -199,7 +215,7 @@ class SqliteConnection(SqlConnection):
     def close(self) -> None:
         """See :meth:`DbConnection.close`. What is under way is ended first."""
         if self._job is not None and not self._job.ready():
-            self._handle.interrupt()
+            self.abort()
             self._job.rawlink(lambda job: workers.spawn(self._close))
         elif getcurrent() is get_hub():
             workers.spawn(self._close)

@@ -63,7 +63,7 @@ class SqliteHandle:
             "close": self._close_cursor,
         }
         self.is_broken = self.is_changed = self.is_rolled_back = False
-        self._is_closed = self._is_query_only = False
+        self._is_closed = self._is_query_only = self._is_interrupted = False
         self._connect(patience)
 
     def _connect(self, patience: float) -> None:
@@ -94,7 +94,8 @@ class SqliteHandle:
         return not self._is_closed and self._connection.in_transaction
 
     def interrupt(self) -> None:
-        """End what is under way with an error. Does not wait for it."""
+        """End what is under way, and whatever would follow, with an error. Does not wait for it."""
+        self._is_interrupted = True
         with suppress(sqlite3.ProgrammingError):  # it is closed
             self._connection.interrupt()
 
@@ -109,6 +110,8 @@ class SqliteHandle:
         Raises:
             sqlite3.Error: as SQLite says.
         """
+        if self._is_interrupted:  # while it waited for a thread
+            raise sqlite3.OperationalError("interrupted")
         if self.is_rolled_back:
             return self._end_rolled_back(command)
         was_in_transaction = self._is_in_transaction
