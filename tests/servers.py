@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
+
+import gevent
 
 #: Seconds that a server gets to start or to stop.
 PATIENCE = 30
@@ -80,18 +85,18 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        read, write = os.pipe()
-        self._process = subprocess.Popen(self.command, stdout=write, stderr=write, cwd="/", start_new_session=True)
-        os.close(write)
-        said = b""
-        while self._ready.encode() not in said:
-            data = os.read(read, 65536)
-            if not data:
-                raise RuntimeError(f"{self.command[-1]} ended: {said.decode(errors='replace')}")
-            said += data
+        process = self._process = subprocess.Popen(
+            self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", start_new_session=True
+        )
+        said = []
+        for line in process.stdout or ():
+            said.append(line.decode(errors="replace"))
+            if self._ready in said[-1]:
+                break
+        else:
+            raise RuntimeError(f"{self.command} ended: {''.join(said)}")
         # Whatever it says from now on must not fill a pipe that nobody reads.
-        subprocess.Popen(["cat"], stdin=read, stdout=subprocess.DEVNULL, start_new_session=True)
-        os.close(read)
+        gevent.spawn(_read_on, process)
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """Stop it and wait until it has ended."""
@@ -104,6 +109,12 @@ class Server:
             self._process.kill()
             self._process.wait(PATIENCE)
         self._process = None
+
+
+def _read_on(process: subprocess.Popen[bytes]) -> None:
+    with process.stdout or io.BytesIO() as output:
+        for _ in output:
+            pass
 
 
 def as_user(user: str) -> list[str]:
@@ -199,3 +210,16 @@ def find_postgres() -> str:
     if not found or not (found[-1] / "postgres").exists():
         raise ServerMissing("apt-get install postgresql")
     return str(found[-1])
+
+
+def main() -> None:
+    """Run both servers until the standard input ends; print where they are, as JSON."""
+    postgres, redis = Postgres(), Redis()
+    print(json.dumps({"POSTGRES": postgres.address._asdict(), "REDIS": redis.address._asdict()}), flush=True)
+    sys.stdin.read()
+    redis.stop()
+    postgres.stop()
+
+
+if __name__ == "__main__":
+    main()
