@@ -252,6 +252,8 @@ def test_database_on_sqlite_alone(start: Start, tmp_path: Path) -> None:
         "count": [{"entries": 3}],
         "names": [{"name": "Kim", "entries": 2}, {"name": "Lee", "entries": 1}],
     }
+    assert server.stop() == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["guests.db"]  # closed in the end, with all that was written
 
 
 def test_database_with_postgresql(start: Start, tmp_path: Path, postgres: Address) -> None:

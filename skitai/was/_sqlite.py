@@ -68,7 +68,7 @@ def _close_late(job: AsyncResult[Any]) -> None:
     """Close what was opened when nobody waited for it any more."""
     handle, error = job.value
     if error is None:
-        workers.spawn(_sqlite_threads.start, _PATIENCE, handle.close)
+        workers.spawn(_sqlite_threads.start, None, handle.close)
 
 
 def _memory_uri() -> str:
@@ -98,6 +98,9 @@ class SqliteConnection(SqlConnection):
         self._job: AsyncResult[Any] | None = None  # what a thread does at the moment
         self._answer: AsyncResult[Any] | None = None  # what perform() waits for: the job, or that it is given up
         self._cursors = 0
+        if not _open:  # a worker of a server begins by forgetting what its parent wanted to do at the end
+            atexit.unregister(_close_all)
+            atexit.register(_close_all)
         _open.add(self)
 
     # In use
@@ -217,13 +220,13 @@ class SqliteConnection(SqlConnection):
         if self._job is not None and not self._job.ready():
             self.abort()
             self._job.rawlink(lambda job: workers.spawn(self._close))
-        elif getcurrent() is get_hub():
+        elif getcurrent() is get_hub() or _sqlite_threads.are_busy():
             workers.spawn(self._close)
         else:
             self._close()
 
     def _close(self) -> None:
-        job = _sqlite_threads.start(_PATIENCE, self._handle.close)
+        job = _sqlite_threads.start(None, self._handle.close)
         job.rawlink(self._closed)
         job.wait(_PATIENCE)  # it may write back what is logged
 
@@ -259,7 +262,6 @@ def _drop_all() -> None:
 os.register_at_fork(after_in_child=_drop_all)
 
 
-@atexit.register
 def _close_all() -> None:
     """At the end of the process: whoever closes a file last writes back what is logged, and removes the log."""
     for connection in list(_open):

@@ -34,17 +34,22 @@ def _current() -> ThreadPool:
     return threads
 
 
-def start(seconds: float, fn: Callable[..., Any], *args: Any) -> AsyncResult[Any]:
+def are_busy() -> bool:
+    """Whether :func:`start` would have to wait."""
+    return len(_current()) >= MOST
+
+
+def start(seconds: float | None, fn: Callable[..., Any], *args: Any) -> AsyncResult[Any]:
     """Start ``fn(*args)`` in a thread; the value of what is returned is for :func:`outcome`.
 
     Args:
-        seconds: to wait for a thread, when all of them are busy.
+        seconds: to wait for a thread, when all of them are busy; ``None``: until there is one.
 
     Raises:
         sqlite3.OperationalError: none got free in time.
     """
     threads = _current()
-    if len(threads) < MOST:
+    if seconds is None or len(threads) < MOST:
         return threads.spawn(_catch, fn, args)
     with Timeout(seconds, sqlite3.OperationalError(f"none of the {MOST} threads of SQLite got free in time")):
         return threads.spawn(_catch, fn, args)
