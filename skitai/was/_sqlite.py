@@ -137,7 +137,8 @@ class SqliteConnection(SqlConnection):
         self._answer = answer = AsyncResult()
         job.rawlink(answer)
         value = answer.get()
-        self._job = self._answer = None
+        if job.ready():  # else it was given up, and close() waits for it
+            self._job = self._answer = None
         return _sqlite_threads.outcome(value)
 
     def abort(self) -> None:

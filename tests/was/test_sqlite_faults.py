@@ -19,7 +19,7 @@ from gevent.event import Event
 import skitai
 from skitai import was
 from skitai.errors import ConnectFailed, ReadTimeout, TransactionFailed
-from skitai.was import _engine, _sqlite_threads
+from skitai.was import _engine, _sqlite, _sqlite_threads
 from skitai.was._context import wasc
 from skitai.was._sqlite import SqliteConnection
 from skitai.was._sqlite_handle import SqliteHandle
@@ -113,16 +113,28 @@ def test_cancelling_what_waits_for_its_turn(path: str) -> None:
     assert ask(path, "select a from t") == [{"a": 3}]
 
 
-def test_a_thread_that_does_not_hear_is_given_up(path: str) -> None:
+def test_a_thread_that_does_not_hear_is_given_up(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(handle: SqliteHandle, *args: Any) -> None:
+        prepared(handle, *args)
+        begun.append(handle)
+
+    begun: list[SqliteHandle] = []
+    prepared = SqliteHandle._prepare
+    monkeypatch.setattr(SqliteHandle, "_prepare", prepare)
     # SQLite sleeps while it waits for another process to end a transaction: interrupt() does not wake it.
     with locked(path) as other:
         request = was.sqlite3(path).execute("update t set a = 5")
-        until(busy)
+        until(lambda: begun)
+        (connection,) = busy()
+        assert isinstance(connection, SqliteConnection)
         request.cancel()
         result = request.getwait(30)
         assert (result.status, str(result.error)) == (2, "interrupted")
         assert works_to_read(path)
+        until(lambda: not busy())
+        assert connection._is_busy  # the thread goes on, so nothing is closed under it
         other.execute("rollback")
+        until(lambda: connection not in _sqlite._open)
     assert works(path)
 
 
