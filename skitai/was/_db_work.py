@@ -12,9 +12,6 @@ from skitai.was import _settings
 if TYPE_CHECKING:
     from skitai.was._db_connection import Answer, Command, DbConnection
 
-#: Seconds that a database which was told how long it may take gets beyond that, before its connection is closed.
-GRACE = 1.0
-
 
 class _Work:
     """What the sweep watches."""
@@ -45,7 +42,7 @@ def perform(connection: DbConnection, command: Command, timeout: float | None) -
         Exception: of the driver.
     """
     ends_by = time.monotonic() + (_settings.current.total_time if timeout is None else timeout)
-    work = _Work(connection, ends_by if timeout is None else ends_by + GRACE)
+    work = _Work(connection, ends_by if timeout is None else ends_by + connection.grace)
     sweep.watch(work)
     try:
         return connection.perform(command, timeout)

@@ -57,7 +57,6 @@ SERVICES = {
     for client, names in {
         "gRPC": ("grpc",),
         "WebSocket": ("ws", "wss"),
-        "SQLite": ("sqlite3",),
         "Redis": ("redis",),
         "MongoDB": ("mongodb",),
     }.items()

@@ -30,6 +30,8 @@ class ClientSettings:
     db_life: float = 3600.0
     # Seconds that a connection to a database may idle before it is asked for a sign of life when it is used again.
     db_check_after: float = 30.0
+    # Whether SQLite enforces foreign keys; its own default is that it does not.
+    foreign_keys: bool = False
     # Bytes of one answer after its content coding is undone; more: status 2, code 718.
     body_bytes: int = 256 * MIB
     # Certificates are checked against the system's authorities (True), this PEM file (a string), or not at all (False).
