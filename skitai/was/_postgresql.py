@@ -85,9 +85,14 @@ def _tls(database: Database) -> dict[str, str]:
     if not database.tls:
         return {}
     verify = _settings.current.verify if database.verify is None else database.verify
-    if verify is False:
-        return {"sslmode": "require"}
-    return {"sslmode": "verify-full", "sslrootcert": verify if isinstance(verify, str) else "system"}
+    parameters = {"sslmode": "require"}
+    if verify is not False:
+        parameters = {"sslmode": "verify-full", "sslrootcert": verify if isinstance(verify, str) else "system"}
+    cert = database.cert or _settings.current.cert
+    if cert is not None:
+        parameters |= {"sslcert": cert.certfile, "sslkey": cert.keyfile or cert.certfile}
+        parameters |= {"sslpassword": cert.passphrase} if cert.passphrase else {}
+    return parameters
 
 
 @lru_cache(maxsize=256)

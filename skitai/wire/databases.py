@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from skitai.wire.clusters import parse_member
 
 if TYPE_CHECKING:
+    from skitai.wire.client_certificate import ClientCertificate
     from skitai.wire.clusters import ClusterDefinition, Member
 
 #: The kinds that are databases.
@@ -20,7 +21,7 @@ class Database(NamedTuple):
         kind: one of :data:`KINDS`.
         host, port: of the server; ``""`` and 0 for a file, whose path is in ``dbname``.
         tls: the connection is encrypted.
-        verify: with ``tls``: as in :class:`skitai.wire.clusters.ClusterDefinition`.
+        verify, cert: with ``tls``: as in :class:`skitai.wire.clusters.ClusterDefinition`.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Database(NamedTuple):
     password: str = ""
     tls: bool = False
     verify: bool | str | None = None
+    cert: ClientCertificate | None = None
 
     @property
     def node(self) -> tuple[str, int] | str:
@@ -77,7 +79,7 @@ def of_member(definition: ClusterDefinition, member: Member, dbname: str = "") -
     """Return the database of one member of a cluster; ``dbname`` goes before the member's own."""
     return Database(
         definition.kind, member.host, member.port, dbname or member.dbname, member.user, member.password,
-        definition.tls, definition.verify,
+        definition.tls, definition.verify, definition.cert,
     )  # fmt: skip
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -285,28 +285,46 @@ def test_values_that_do_not_fit(db: Any, args: Any) -> None:
 # TLS
 
 
-def test_an_encrypted_connection_is_verified(own: Postgres, tmp_path: Any) -> None:
-    authority = trustme.CA()
+def with_tls(own: Postgres, authority: trustme.CA, *options: str) -> None:
+    """Restart the server with a certificate of ``authority``."""
     certificate = authority.issue_cert("127.0.0.1")
     cert, key = own.directory / "server.pem", own.directory / "server.key"
     certificate.cert_chain_pems[0].write_to_path(cert)
     certificate.private_key_pem.write_to_path(key)
-    key.chmod(0o600)
-    if os.geteuid() == 0:
-        for path in (cert, key):
-            shutil.chown(path, "postgres")
-    own.restart("-c", "ssl=on", "-c", f"ssl_cert_file={cert}", "-c", f"ssl_key_file={key}")
+    own.give(cert, key)
+    own.restart("-c", "ssl=on", "-c", f"ssl_cert_file={cert}", "-c", f"ssl_key_file={key}", *options)
+
+
+SQL_IS_SECURE = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
+
+
+def test_an_encrypted_connection_is_verified(own: Postgres, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    with_tls(own, authority)
     ca = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca)
     seen: dict[Any, tuple[int, Any]] = {}
     for verify in (str(ca), False, True):
         skitai.alias("@tls", skitai.DB_PGSQL, own.address.member, ssl=True, verify=verify)
-        sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
-        result = was.postgresql("@tls").execute(sql).getwait(SOON)
+        result = was.postgresql("@tls").execute(SQL_IS_SECURE).getwait(SOON)
         seen[verify] = (result.status, result.data and result.data[0].ssl)
         # A kept connection under TLS is used again.
-        assert was.postgresql("@tls").execute(sql).getwait(SOON).status == result.status
+        assert was.postgresql("@tls").execute(SQL_IS_SECURE).getwait(SOON).status == result.status
     assert seen == {str(ca): (3, True), False: (3, True), True: (2, None)}
+
+
+def test_a_server_that_asks_for_our_certificate(own: Postgres, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    ca, mine, hba = own.directory / "ca.pem", tmp_path / "mine.pem", own.directory / "hba.conf"
+    authority.cert_pem.write_to_path(ca)
+    authority.issue_cert("client").private_key_and_cert_chain_pem.write_to_path(mine)
+    mine.chmod(0o600)
+    hba.write_text("hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n")
+    own.give(ca, hba)
+    with_tls(own, authority, "-c", f"ssl_ca_file={ca}", "-c", f"hba_file={hba}")
+    for cert, status in ((str(mine), 3), (None, 2)):
+        skitai.alias("@tls", skitai.DB_PGSQL, own.address.member, ssl=True, verify=False, cert=cert)
+        assert was.postgresql("@tls").execute(SQL_IS_SECURE).getwait(SOON).status == status
 
 
 # Processes
