@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from skitai.errors import PeerClosed, ReadTimeout
+from skitai.errors import PeerClosed, ReadTimeout, SkitaiError
 from skitai.net.timers import sweep
 from skitai.was import _settings
 
@@ -49,6 +49,8 @@ def perform(connection: DbConnection, command: Command, timeout: float | None) -
     sweep.watch(work)
     try:
         return connection.perform(command, timeout)
+    except SkitaiError:  # the driver's module knew more
+        raise
     except Exception as error:
         if time.monotonic() >= ends_by:
             raise ReadTimeout(f"{connection.pool.database} took too long: {str(error).strip()}") from error

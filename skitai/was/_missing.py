@@ -59,7 +59,6 @@ SERVICES = {
         "WebSocket": ("ws", "wss"),
         "SQLite": ("sqlite3",),
         "Redis": ("redis",),
-        "MongoDB": ("mongodb",),
     }.items()
     for name in names
 }
