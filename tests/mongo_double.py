@@ -281,7 +281,15 @@ class Double:
 
     def _do_insert(self, command: Document) -> Document:
         collection = self._collection(command)
-        return self._each(command, command["documents"], lambda each: collection.insert_one(each) and 1)
+
+        def insert(each: Document) -> int:
+            size = len(bson.encode(each))
+            if size > MOST_BYTES:
+                raise ValueError(f"object to insert too large. size in bytes: {size}, max size: {MOST_BYTES}")
+            collection.insert_one(each)
+            return 1
+
+        return self._each(command, command["documents"], insert)
 
     def _do_update(self, command: Document) -> Document:
         collection = self._collection(command)

@@ -77,7 +77,6 @@ class Server:
     def __init__(self, command: Sequence[str], ready: str, user: str = "") -> None:
         self.command = [*as_user(user), *command]
         self._ready = ready
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by stop()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

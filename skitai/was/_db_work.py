@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 from skitai.errors import PeerClosed, ReadTimeout, SkitaiError
-from skitai.net.timers import sweep
 from skitai.was import _settings
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class _Work:
 
     def expire(self) -> None:
         """The time is over."""
-        sweep.forget(self)
+        self._connection.pool.engine.sweep.forget(self)
         self._connection.is_spent = True
         self._connection.abort()
 
@@ -46,6 +45,7 @@ def perform(connection: DbConnection, command: Command, timeout: float | None) -
     """
     ends_by = time.monotonic() + (_settings.current.total_time if timeout is None else timeout)
     work = _Work(connection, ends_by if timeout is None else ends_by + GRACE)
+    sweep = connection.pool.engine.sweep
     sweep.watch(work)
     try:
         return connection.perform(command, timeout)

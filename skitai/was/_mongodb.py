@@ -26,8 +26,8 @@ def connect(pool: DbPool, deadline: float) -> MongoConnection:
     """
     try:
         import pymongo  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ConfigurationError("MongoDB is asked through pymongo: pip install 'skitai[mongodb]'") from error
+    except ModuleNotFoundError:
+        raise ConfigurationError("MongoDB is asked through pymongo: pip install 'skitai[mongodb]'") from None
     from skitai.was import _mongodb_connection
 
     return _mongodb_connection.connect(pool, deadline)

@@ -7,7 +7,6 @@ connection makes a new one, which shows at once whether the server is there, whe
 from __future__ import annotations
 
 import atexit
-import ssl
 import time
 import weakref
 from collections import OrderedDict
@@ -40,6 +39,8 @@ if TYPE_CHECKING:
 CODECS: CodecOptions[Document] = CodecOptions(document_class=Document)
 #: Cursors that callers may leave open at one server; the oldest is closed for another.
 MOST_CURSORS = 100
+#: How pymongo begins what it says of a handshake.
+_TLS_FAILED = "SSL handshake failed"
 #: Seconds that saying good-bye may take.
 _CLOSING_TIME = 1.0
 
@@ -84,32 +85,46 @@ class _Watch(ServerHeartbeatListener):
 
     def failed(self, event: Any) -> None:
         """It cannot be reached."""
+        self.fail(event.reply)
+
+    def fail(self, error: BaseException) -> None:
+        """Say that it cannot be used."""
         self.is_lost = True
         if not self.first.ready():
-            self.first.set_exception(event.reply)
+            self.first.set_exception(error)
 
 
 class SharedClient:
-    """See the module.
-
-    Args:
-        key: what it is for. most: sockets at a time.
+    """See the module. It is to be opened by whoever made it, while others wait until it is ready.
 
     Attributes:
         client: of pymongo. opened: monotonic time.
         cursors: that callers may ask for more, by their numbers.
     """
 
-    def __init__(self, key: Key, most: int) -> None:
+    client: MongoClient[Document]
+
+    def __init__(self) -> None:
         self._watch = _Watch()
         self.opened = time.monotonic()
         self.cursors: OrderedDict[int, OpenCursor] = OrderedDict()
         self._is_lost = False
         self._leases = 0
-        # In a context of its own: its monitors are to see neither the request that came first, nor its deadline.
-        self.client: MongoClient[Document] = Context().run(self._open, key, most)
 
-    def _open(self, key: Key, most: int) -> MongoClient[Document]:
+    def open(self, key: Key, most: int) -> None:
+        """Begin to connect; other greenlets may run meanwhile.
+
+        Args:
+            key: what it is for. most: sockets at a time.
+        """
+        try:
+            # In a context of its own: its monitors are to see neither the request that came first, nor its deadline.
+            self.client = Context().run(self._make, key, most)
+        except BaseException as error:
+            self._watch.fail(error)
+            raise
+
+    def _make(self, key: Key, most: int) -> MongoClient[Document]:
         settings = _settings.current
         connect_ms = int(settings.connect_time * 1000)
         return MongoClient(
@@ -149,8 +164,8 @@ class SharedClient:
         try:
             first.get(block=False)
         except PyMongoError as error:
-            if isinstance(error.__cause__, ssl.SSLError):
-                raise TlsFailed(f"TLS with the server failed: {error.__cause__}") from error
+            if _TLS_FAILED in str(error):  # its cause is taken away where it was met
+                raise TlsFailed(f"TLS with the server failed: {error}") from error
             raise
 
     def lose(self) -> None:
@@ -187,6 +202,8 @@ class SharedClient:
     def close(self) -> None:
         """Close its sockets. Never raises."""
         self.cursors.clear()
+        if not hasattr(self, "client"):
+            return  # it could not even be made
         with suppress(Exception), pymongo.timeout(_CLOSING_TIME):
             self.client.close()
 
@@ -228,11 +245,14 @@ def lease(pool: DbPool, deadline: float) -> SharedClient:
     shared = _usable(clients.get(key))
     if shared is None:
         resolve(key.host, key.port, deadline)
-        # Another connection may have made one meanwhile.
-        shared = _usable(clients.get(key)) or SharedClient(key, pool.most)
-        clients[key] = shared
+        shared = _usable(clients.get(key))  # which another connection may have made meanwhile
+    is_new = shared is None
+    if shared is None:
+        shared = clients[key] = SharedClient()
     shared.lease()
     try:
+        if is_new:
+            shared.open(key, pool.most)
         shared.wait_until_ready(deadline)
     except BaseException:
         release(pool.engine, shared)

@@ -37,6 +37,7 @@ class OpenCursor:
 
     def __init__(self, cursor: Cursor[Document], name: str) -> None:
         self._cursor = cursor
+        self._number = 0
         self.name = name
         self.position = 0
 
@@ -44,12 +45,16 @@ class OpenCursor:
         """Return the next documents, at most ``most``."""
         found = list(islice(self._cursor, most))
         self.position += len(found)
+        self._number = self._number or int(self._cursor.cursor_id or 0)
         return found
 
     @property
     def number(self) -> int:
-        """What the server calls it; 0 when there are no more documents."""
-        return int(self._cursor.cursor_id or 0) if self._cursor.alive else 0
+        """What the server called it; 0 when there are no more documents.
+
+        The server may have closed it, and pymongo have documents of its last batch.
+        """
+        return self._number if self._cursor.alive else 0
 
 
 # Reading
