@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 CODECS: CodecOptions[Document] = CodecOptions(document_class=Document)
 #: Cursors that callers may leave open at one server; the oldest is closed for another.
 MOST_CURSORS = 100
-#: How pymongo begins what it says of a handshake.
-_TLS_FAILED = "SSL handshake failed"
+#: What stands in the text of an error of TLS: that is all that the monitor of pymongo leaves of one.
+_TLS_FAILED = ("SSL handshake failed", "[SSL")
 #: Seconds that saying good-bye may take.
 _CLOSING_TIME = 1.0
 
@@ -164,7 +164,7 @@ class SharedClient:
         try:
             first.get(block=False)
         except PyMongoError as error:
-            if _TLS_FAILED in str(error):  # its cause is taken away where it was met
+            if any(mark in str(error) for mark in _TLS_FAILED):
                 raise TlsFailed(f"TLS with the server failed: {error}") from error
             raise
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -477,3 +479,18 @@ def test_a_job_at_an_alias(members: str) -> None:
     wasc.ajob(members, found.append).count("jobs")
     until(lambda: found)
     assert (found[0].status, found[0].data) == (3, 0)
+
+
+# The page
+
+
+def test_the_examples_of_the_page(mongo: Address, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its blocks that name a server, one after the other, with ours in its place."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "mongodb.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python no-run\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    code = "\n".join(block for block in blocks if 'was.mongodb("127.0.0.1:27017"' in block)
+    assert code.count('"127.0.0.1:27017"') == 3
+    was.mongodb(mongo.where, "mydb", mongo.auth).command("dropDatabase").wait(5)
+    code = code.replace("127.0.0.1:27017", mongo.where).replace('("user", "password")', repr(mongo.auth))
+    exec(compile(code, "docs/mongodb.md", "exec"), {})
+    assert capsys.readouterr().out == "Lee\n"

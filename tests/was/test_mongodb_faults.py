@@ -236,10 +236,10 @@ def test_a_document_may_have_sixteen_megabytes(stub: Any) -> None:
     too_big = {"data": big + b"x" * 2**20}
     result = stub.insert("big", too_big).getwait(10)
     assert (result.status, result.code) == (2, 500)
-    assert result.reason.startswith("object to insert too large")
-    result = stub.insert("big", [too_big, {}]).getwait(10)  # of several, pymongo looks at the size of each
-    assert (result.status, result.code) == (2, 500)
     assert isinstance(result.error, DocumentTooLarge)
+    result = stub.insert("big", [too_big, {}]).getwait(10)  # of several, it is the server that looks
+    assert (result.status, result.code) == (2, 500)
+    assert result.reason.startswith("object to insert too large")
     works(stub)
 
 
@@ -363,7 +363,6 @@ def test_tls_is_verified(secure: tuple[str, trustme.CA], mongo: Address, tmp_pat
     assert (result.status, result.code) == (2, 715), result.error
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     wasc.configure(verify=str(tmp_path / "ca.pem"))
-    _engine.current().databases.clear()
     assert was.mongodb("@tls").count("c").getwait(5).data == 0
 
 
