@@ -58,9 +58,11 @@ class Key(NamedTuple):
     @classmethod
     def of(cls, database: Database) -> Key:
         """Return the key of a database, which may be one of several at its server."""
-        return cls(
-            database.host, database.port, database.user, database.password, database.tls, database.verify
-        )  # fmt: skip
+        return cls(database.host, database.port, database.user, database.password, database.tls, database.verify)
+
+    def __repr__(self) -> str:
+        # Neither user nor password: this is what logs, errors and tracebacks show.
+        return f"<Key {self.host}:{self.port}>"
 
 
 class _Watch(ServerHeartbeatListener):
@@ -255,7 +257,7 @@ def lease(pool: DbPool, deadline: float) -> SharedClient:
             shared.open(key, pool.most)
         shared.wait_until_ready(deadline)
     except BaseException:
-        release(pool.engine, shared)
+        release(shared)
         raise
     return shared
 
@@ -264,15 +266,18 @@ def _usable(shared: SharedClient | None) -> SharedClient | None:
     return None if shared is None or shared.is_lost or shared.is_too_old else shared
 
 
-def release(engine: Engine, shared: SharedClient) -> None:
+def release(shared: SharedClient) -> None:
     """Give a client back; the last one closes it. Never blocks."""
-    if not shared.release():
-        return
-    clients = _clients.get(engine, {})
-    for key, each in list(clients.items()):
-        if each is shared:
-            del clients[key]
-    workers.spawn(shared.close)
+    if shared.release():
+        _forget(shared)
+        workers.spawn(shared.close)
+
+
+def _forget(shared: SharedClient) -> None:
+    for clients in list(_clients.values()):
+        for key, each in list(clients.items()):
+            if each is shared:
+                del clients[key]
 
 
 def leave_behind(shared: SharedClient) -> None:
@@ -281,6 +286,7 @@ def leave_behind(shared: SharedClient) -> None:
     pymongo puts it into order in the child by a hook that runs after ours; until then it has to live.
     """
     shared.lose()
+    _forget(shared)
     if not _left_behind:
         get_hub().loop.run_callback(_left_behind.clear)
     _left_behind.append(shared)

@@ -17,7 +17,7 @@ from skitai.wire.outcomes import BodyTooLarge
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
-    from pymongo.cursor import Cursor
+    from pymongo.cursor import Cursor, RawBatchCursor
     from pymongo.results import UpdateResult
 
     from skitai.was._mongodb_connection import MongoConnection
@@ -31,19 +31,33 @@ Spec = Mapping[str, Any]
 class OpenCursor:
     """A cursor that its caller may ask for more.
 
+    Args:
+        cursor: whose batches come as bytes, so that their size is known.
+
     Attributes:
         position: documents that were read. name: of the collection, with its database.
     """
 
-    def __init__(self, cursor: Cursor[Document], name: str) -> None:
+    def __init__(self, cursor: RawBatchCursor[Document], name: str) -> None:
         self._cursor = cursor
         self._number = 0
+        self._rest: list[Document] = []  # of the last batch
         self.name = name
         self.position = 0
 
     def read(self, most: int) -> list[Document]:
-        """Return the next documents, at most ``most``."""
-        found = list(islice(self._cursor, most))
+        """Return the next documents, at most ``most``.
+
+        Raises:
+            BodyTooLarge: see :func:`_read_all`.
+        """
+        found = self._rest
+        size = 0
+        while len(found) < most and self._cursor.alive:
+            batch: Any = next(self._cursor, b"")
+            size = _add_up(size, batch)
+            found += bson.decode_all(batch, CODECS)
+        found, self._rest = found[:most], found[most:]
         self.position += len(found)
         self._number = self._number or int(self._cursor.cursor_id or 0)
         return found
@@ -52,9 +66,9 @@ class OpenCursor:
     def number(self) -> int:
         """What the server called it; 0 when there are no more documents.
 
-        The server may have closed it, and pymongo have documents of its last batch.
+        The server may have closed it, while documents of its last batch are here.
         """
-        return self._number if self._cursor.alive else 0
+        return self._number if self._rest or self._cursor.alive else 0
 
 
 # Reading
@@ -71,9 +85,10 @@ def _find(
     """Leaves a cursor open when there may be more than ``limit`` documents, unless it is 1 or negative."""
     collection = _collection(connection, col)
     if limit < 0 or limit == 1:
-        found = list(collection.find(spec, skip=offset, limit=abs(limit), **options))
-        return _envelope(found, starting_from=offset)
-    opened = OpenCursor(collection.find(spec, skip=offset, batch_size=limit or _BATCH, **options), collection.full_name)
+        batches = collection.find_raw_batches(spec, skip=offset, limit=abs(limit), **options)
+        return _envelope(_read_all(batches), starting_from=offset)
+    batches = collection.find_raw_batches(spec, skip=offset, batch_size=limit or _BATCH, **options)
+    opened = OpenCursor(batches, collection.full_name)
     opened.position = offset
     return _read_more(connection, opened, limit or _BATCH)
 
@@ -107,18 +122,23 @@ def _read_all(batches: Iterator[Any]) -> list[Document]:
     Raises:
         BodyTooLarge: they are larger together than an answer may be.
     """
-    most = _settings.current.body_bytes
     found: list[Document] = []
     size = 0
     for batch in batches:
-        size += len(batch)
-        if size > most:
-            raise BodyTooLarge(
-                f"more than {most} bytes of documents: ask for fewer, read them by iterate(), or allow more by "
-                "wasc.configure(body_bytes=...)"
-            )
+        size = _add_up(size, batch)
         found += bson.decode_all(batch, CODECS)
     return found
+
+
+def _add_up(size: int, batch: bytes) -> int:
+    size += len(batch)
+    most = _settings.current.body_bytes
+    if size > most:
+        raise BodyTooLarge(
+            f"more than {most} bytes of documents: ask for fewer, read them by iterate(), or allow more by "
+            "wasc.configure(body_bytes=...)"
+        )
+    return size
 
 
 def _envelope(found: list[Document], cursor_id: int = 0, starting_from: int = 0) -> Answer:

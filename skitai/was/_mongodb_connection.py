@@ -49,7 +49,7 @@ def connect(pool: DbPool, deadline: float) -> MongoConnection:
     except BaseException as error:
         if _is_loss(error):
             shared.lose()
-        _mongodb_client.release(pool.engine, shared)
+        _mongodb_client.release(shared)
         raise
     return MongoConnection(pool, shared)
 
@@ -150,7 +150,7 @@ class MongoConnection(DbConnection):
         """See :meth:`DbConnection.close`."""
         if not self._is_closed:
             self._is_closed = True
-            _mongodb_client.release(self.pool.engine, self.shared)
+            _mongodb_client.release(self.shared)
 
     def drop(self) -> None:
         """See :meth:`DbConnection.drop`. A command under way here would read the answer that is the parent's."""

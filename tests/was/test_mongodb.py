@@ -116,6 +116,8 @@ def test_findall_is_bounded_and_says_what_to_do(stub: Any) -> None:
     assert (result.status, result.code) == (2, 718)
     assert "iterate()" in str(result.error)
     assert stub.aggregate("c", [{"$match": {}}]).getwait(5).code == 718
+    assert stub.find("c", {}, 0, 50).getwait(5).code == 718
+    assert stub.find("c", {}, 0, -50).getwait(5).code == 718
     assert len(list(stub.iterate("c", batch=10))) == 50
 
 
@@ -412,7 +414,7 @@ class Handler:
         self.said.append(args)
 
 
-@pytest.mark.row("GW-11", "GW-12")
+@pytest.mark.row("GW-12")
 def test_the_authorizer_of_the_documents(members: str) -> None:
     import time
 

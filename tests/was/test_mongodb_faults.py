@@ -117,6 +117,7 @@ def test_a_command_that_changes_is_not_repeated_when_the_connection_is_lost(stub
 def test_one_that_only_reads_is_repeated(stub: Any, fault: Any) -> None:
     fault("find", closeConnection=True)
     works(stub)
+    assert "0 busy, 1 idle" in pool_repr()  # the connection of the repetition is kept where others find it
     fault("find", times=2, closeConnection=True)
     assert stub.findone("c").getwait(5).code == 705
     works(stub)
