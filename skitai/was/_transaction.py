@@ -63,7 +63,7 @@ class Transaction:
         if self._connection is not None:
             raise RuntimeError("this transaction has begun already: make another one")
         with ExitStack() as held:
-            connection = cast("SqlConnection", _db_take.take(self._target, self._timeout, held))
+            connection = self._take(held)
             begin = connection.begin_command(self._isolation, self._read_only)
             perform(connection, begin, self._timeout)
             self._held = held.pop_all()
@@ -153,6 +153,10 @@ class Transaction:
         if self._connection is None:
             raise RuntimeError("a transaction is used inside its with block")
         return self._connection
+
+    def _take(self, held: ExitStack) -> SqlConnection:
+        """Return a connection that ``held`` gives back; of a cluster, from the first member that can be reached."""
+        return cast("SqlConnection", _db_take.take(self._target, self._timeout, held))
 
     def __repr__(self) -> str:
         return f"<Transaction at {self._target.uri} {'open' if self._connection is not None else 'closed'}>"
