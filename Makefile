@@ -28,7 +28,7 @@ test: setup servers
 	$(BIN)/python -m pytest $(ARGS)
 
 # The servers that the tests start themselves. Root gets what is missing installed, others are told what to install;
-# SKITAI_TEST_PG and SKITAI_TEST_REDIS may name servers that run elsewhere.
+# SKITAI_TEST_PG and SKITAI_TEST_REDIS may name servers that run elsewhere. MongoDB has a double, or SKITAI_TEST_MONGO.
 servers:
 	@missing=""; \
 	test -n "$$SKITAI_TEST_PG" || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \

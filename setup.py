@@ -28,6 +28,8 @@ def read_description() -> str:
 EXTRAS = {
     "chameleon": ["chameleon>=4.6"],
     "postgresql": ["psycopg2-binary>=2.9.9", "psycogreen>=1.0.2"],
+    # 4.19 is the first that bears an exception thrown into a greenlet that waits: how a call is cancelled.
+    "mongodb": ["pymongo>=4.19"],
     "fast": ["brotli>=1.1", "zstandard>=0.23"],
 }
 TEST = [
@@ -37,6 +39,9 @@ TEST = [
     # The foreign parser that our own is compared with, never imported by skitai itself.
     "httptools>=0.6.4",
     "hypothesis>=6.100",
+    # The double of a MongoDB server: one has the wire, the other the semantics. No package ships a real one.
+    "mockupdb>=1.8.1",
+    "mongomock>=4.3",
     "mypy>=1.11",
     # Judges the documents of app.enable_openapi(); skitai itself does not need it.
     "openapi-spec-validator>=0.7",
@@ -72,7 +77,7 @@ setup(
     extras_require={
         **EXTRAS,
         "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra}),
-        "test": [*TEST, *EXTRAS["chameleon"], *EXTRAS["fast"], *EXTRAS["postgresql"]],
+        "test": [*TEST, *EXTRAS["chameleon"], *EXTRAS["fast"], *EXTRAS["mongodb"], *EXTRAS["postgresql"]],
     },
     entry_points={"console_scripts": ["skitai = skitai.__main__:main"]},
     classifiers=[

@@ -57,3 +57,18 @@ def redis_address(request: pytest.FixtureRequest) -> servers.Address:
     """A Redis server: the one that ``SKITAI_TEST_REDIS`` names, or our own."""
     given = servers.from_environment("SKITAI_TEST_REDIS")
     return given or request.getfixturevalue("redis_server").address  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def mongo_server() -> Iterator[servers.Mongo]:
+    """The double of a MongoDB server, which a test may restart."""
+    server = servers.Mongo()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def mongo(request: pytest.FixtureRequest) -> servers.Address:
+    """A MongoDB server: the one that ``SKITAI_TEST_MONGO`` names, or our double."""
+    given = servers.from_environment("SKITAI_TEST_MONGO")
+    return given or request.getfixturevalue("mongo_server").address  # type: ignore[no-any-return]

@@ -210,6 +210,27 @@ class Redis:
         shutil.rmtree(self.directory)
 
 
+class Mongo:
+    """A double of a MongoDB server, which asks for a password: see ``tests/mongo_double.py``."""
+
+    def __init__(self) -> None:
+        self.address = Address("127.0.0.1", free_port(), "skitai", "skitai", "se/cret!")
+        address = self.address
+        double = Path(__file__).parent / "mongo_double.py"
+        # The libraries of the double warn of what they use; these are no warnings of ours.
+        command = [sys.executable, "-W", "ignore", str(double), str(address.port), address.user, address.password]
+        self._server = Server(command, "waiting for connections")
+        self._server.start()
+
+    def start(self) -> None:
+        """Start it again, empty."""
+        self._server.start()
+
+    def stop(self, number: int = signal.SIGKILL) -> None:
+        """Stop it by a signal."""
+        self._server.stop(number)
+
+
 def find_postgres() -> str:
     """The directory of PostgreSQL's programs."""
     on_path = shutil.which("initdb")

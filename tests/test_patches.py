@@ -16,7 +16,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 def test_patches_are_applied_once_and_in_order() -> None:
     assert patches.is_applied()
     before = patches.applied()
-    assert before == ("gevent", "psycopg", "jinja2")
+    assert before == ("gevent", "psycopg", "pymongo", "jinja2")
     patches.apply()
     assert patches.applied() == before
 
@@ -45,7 +45,7 @@ def test_a_program_that_patched_itself_may_have_imported_anything() -> None:
         "import requests\n"
         "from skitai import patches; patches.apply(); print(patches.applied())\n"
     )
-    assert result.stdout == "('gevent', 'psycopg', 'jinja2')\n", result.stderr
+    assert result.stdout == "('gevent', 'psycopg', 'pymongo', 'jinja2')\n", result.stderr
 
 
 def test_psycopg_waits_in_the_loop_however_early_it_is_imported() -> None:
@@ -72,6 +72,26 @@ def test_psycopg_without_psycogreen_is_refused() -> None:
         "try: import psycopg2\nexcept ImportError as error: print(error)\n"
     )
     assert "psycopg2 blocks the whole worker without psycogreen: pip install 'skitai[postgresql]'" in result.stdout
+
+
+def test_the_monitors_of_pymongo_do_not_keep_a_program_from_its_end() -> None:
+    sleeper = (
+        "from pymongo.periodic_executor import PeriodicExecutor\n"
+        "executor = PeriodicExecutor(600, 600, lambda: True)\n"
+        "executor.open()\n"
+        "import gevent\n"
+        "gevent.sleep(0)\n"
+        "gevent.get_hub().join()\n"
+        "print('joined', flush=True)\n"
+        "import os\n"
+        "os._exit(0)\n"
+    )
+    late = run("from skitai import patches; patches.apply()\n" + sleeper)
+    early = run(
+        "from gevent import monkey; monkey.patch_all()\nimport pymongo\n"
+        "from skitai import patches; patches.apply()\n" + sleeper
+    )
+    assert late.stdout == early.stdout == "joined\n", late.stderr + early.stderr
 
 
 def test_a_watched_module_keeps_its_own_loader() -> None:

@@ -10,6 +10,8 @@ from skitai.was._db_target import Target
 from skitai.was._result import Result
 
 _SCALARS = frozenset({str, bytes, int, float, bool, type(None)})
+#: Modules whose types can be compared safely; those of bson are the ids and numbers of MongoDB.
+_IMMUTABLE = frozenset({"datetime", "decimal", "uuid", "bson.objectid", "bson.int64", "bson.decimal128"})
 
 
 class DbOptions(NamedTuple):
@@ -111,6 +113,6 @@ def _frozen(value: Any) -> object:
         return (kind, tuple(map(_frozen, value)))
     if kind is dict:
         return (kind, tuple((_frozen(key), _frozen(each)) for key, each in value.items()))
-    if kind.__module__ in ("datetime", "decimal", "uuid"):  # immutable, and equal when they mean the same
+    if kind.__module__ in _IMMUTABLE:  # and equal when they mean the same
         return (kind, value)
     raise _Incomparable

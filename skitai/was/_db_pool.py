@@ -232,8 +232,10 @@ class DbPool:
         self._forget_if_empty()
 
     def _forget_if_empty(self) -> None:
-        if not (self._idle or self._busy or self._opening or self._waiting):
-            self.engine.databases.pop(self.database, None)
+        if self._idle or self._busy or self._opening or self._waiting:
+            return
+        if self.engine.databases.get(self.database) is self:
+            del self.engine.databases[self.database]
 
     def __repr__(self) -> str:
         return (

@@ -97,6 +97,8 @@ class DbRun:
             # A kept connection may have been closed while the command was on its way. A new one shows how it really is.
             if not self._can_repeat(call):
                 raise
+        # The pool is forgotten when its last connection is closed, and then another one has its place.
+        self._pool = _db_drivers.pool_of(self._pool.database)
         return self._attempt(call)
 
     def _can_repeat(self, call: DbCall) -> bool:

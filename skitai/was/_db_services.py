@@ -8,6 +8,7 @@ from skitai.net import logs
 from skitai.was import _callback, _clusters, _db_target, _modes
 from skitai.was._db_arguments import read_arguments
 from skitai.was._db_stub import DbStub
+from skitai.was._mongodb_stub import MongoStub
 from skitai.was._postgresql_stub import PostgresStub
 from skitai.was._sqlite_stub import SqliteStub
 from skitai.wire import databases, outcomes
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from skitai.was._result import Result
 
 #: Class of the stubs by kind of database.
-STUBS: dict[str, type[DbStub]] = {"postgresql": PostgresStub, "sqlite3": SqliteStub}
+STUBS: dict[str, type[DbStub]] = {"postgresql": PostgresStub, "sqlite3": SqliteStub, "mongodb": MongoStub}
 
 #: Services by name; ``None`` is the kind that a call or its alias names.
 SERVICES: dict[str, str | None] = {"db": None, **{kind: kind for kind in STUBS}}

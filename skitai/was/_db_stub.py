@@ -56,14 +56,23 @@ class DbStub:
         Raises:
             RuntimeError: see :func:`skitai.was._modes.check_call`.
         """
-        target = self._target
-        _modes.check_call(self._context, self._options.callback, target.is_map)
-        call = DbCall(target, command, self._options, self.result, self._name)
-        if target.error is not None:
-            self._last = _request.refused(self._context, call, target.error)
-        else:
-            self._last = _request.make(self._context, call)
+        if self._target.error is not None:
+            return self._refuse(command, self._target.error)
+        self._last = _request.make(self._context, self._call(command))
         return self._last
+
+    def _refuse(self, command: Command, error: Exception) -> Request:
+        """Return a request that has failed already.
+
+        Raises:
+            RuntimeError: see :func:`skitai.was._modes.check_call`.
+        """
+        self._last = _request.refused(self._context, self._call(command), error)
+        return self._last
+
+    def _call(self, command: Command) -> DbCall:
+        _modes.check_call(self._context, self._options.callback, self._target.is_map)
+        return DbCall(self._target, command, self._options, self.result, self._name)
 
     def __repr__(self) -> str:
         return f"<was.{self._name}{'.map' if self._target.is_map else ''} {self._target.uri}>"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from skitai.errors import PeerClosed, ReadTimeout
-from skitai.net.timers import sweep
+from skitai.errors import PeerClosed, ReadTimeout, SkitaiError
 from skitai.was import _settings
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class _Work:
 
     def expire(self) -> None:
         """The time is over."""
-        sweep.forget(self)
+        self._connection.pool.engine.sweep.forget(self)
         self._connection.is_spent = True
         self._connection.abort()
 
@@ -43,9 +42,12 @@ def perform(connection: DbConnection, command: Command, timeout: float | None) -
     """
     ends_by = time.monotonic() + (_settings.current.total_time if timeout is None else timeout)
     work = _Work(connection, ends_by if timeout is None else ends_by + connection.grace)
+    sweep = connection.pool.engine.sweep
     sweep.watch(work)
     try:
         return connection.perform(command, timeout)
+    except SkitaiError:  # the driver's module knew more
+        raise
     except Exception as error:
         if time.monotonic() >= ends_by:
             raise ReadTimeout(f"{connection.pool.database} took too long: {str(error).strip()}") from error

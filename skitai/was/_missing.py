@@ -58,7 +58,6 @@ SERVICES = {
         "gRPC": ("grpc",),
         "WebSocket": ("ws", "wss"),
         "Redis": ("redis",),
-        "MongoDB": ("mongodb",),
     }.items()
     for name in names
 }

@@ -32,7 +32,9 @@ class ClientSettings:
     db_check_after: float = 30.0
     # Whether SQLite enforces foreign keys; its own default is that it does not.
     foreign_keys: bool = False
-    # Bytes of one answer after its content coding is undone; more: status 2, code 718.
+    # The database of MongoDB where users are known; an account that was made in another one needs that one's name.
+    mongodb_auth_source: str = "admin"
+    # Bytes of one answer after its content coding is undone, or of the documents of one; more: status 2, code 718.
     body_bytes: int = 256 * MIB
     # Certificates are checked against the system's authorities (True), this PEM file (a string), or not at all (False).
     verify: bool | str = True

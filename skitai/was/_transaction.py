@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from gevent.event import AsyncResult
 
-from skitai.errors import ConnectFailed, NameNotFound, TransactionFailed
+from skitai.errors import TransactionFailed
 from skitai.net import pool as workers
-from skitai.was import _clusters, _db_drivers, _modes, _settings
+from skitai.was import _db_take, _modes
 from skitai.was._db_connection import Command
-from skitai.was._db_run import taken
 from skitai.was._db_work import perform
 from skitai.was._sql_connection import SqlConnection
 
@@ -22,9 +20,7 @@ if TYPE_CHECKING:
     from skitai.lib.rows import Row
     from skitai.was._context import Context
     from skitai.was._db_connection import Answer
-    from skitai.was._db_pool import DbPool
     from skitai.was._db_target import Target
-    from skitai.wire.balance import MemberState
 
 _COMMIT = Command("execute", ("COMMIT",))
 _ROLLBACK = Command("execute", ("ROLLBACK",))
@@ -190,36 +186,9 @@ class Transaction:
             raise RuntimeError("a transaction is used inside its with block")
         return self._connection
 
-    # Finding a connection
-
     def _take(self, held: ExitStack) -> SqlConnection:
         """Return a connection that ``held`` gives back; of a cluster, from the first member that can be reached."""
-        if self._target.database is not None:
-            return self._take_from(self._target.database_of(None, None), held)
-        cluster = _clusters.find(self._target.uri[1:])
-        tried: list[MemberState] = []
-        while True:
-            state = cluster.balancer.choose(time.monotonic(), tried)
-            assert state is not None  # the last one that is tried raises
-            tried.append(state)
-            state.begin()
-            try:
-                connection = self._take_from(self._target.database_of(cluster, state), held)
-            except (ConnectFailed, NameNotFound):
-                state.fail(time.monotonic())
-                if len(tried) == len(cluster.balancer.states):
-                    raise
-            except BaseException:
-                state.end()
-                raise
-            else:
-                held.callback(state.succeed)
-                return connection
-
-    def _take_from(self, database: Any, held: ExitStack) -> SqlConnection:
-        pool: DbPool = _db_drivers.pool_of(database)
-        patience = _settings.current.idle_time if self._timeout is None else self._timeout
-        return cast("SqlConnection", held.enter_context(taken(pool, time.monotonic() + patience)))
+        return cast("SqlConnection", _db_take.take(self._target, self._timeout, held))
 
     def __repr__(self) -> str:
         return f"<Transaction at {self._target.uri} {'open' if self._connection is not None else 'closed'}>"
