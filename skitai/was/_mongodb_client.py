@@ -23,7 +23,7 @@ from pymongo.errors import PyMongoError
 from pymongo.monitoring import ServerHeartbeatListener
 
 from skitai.constants import NAME
-from skitai.errors import ConnectTimeout, TlsFailed
+from skitai.errors import ConfigurationError, ConnectTimeout, TlsFailed
 from skitai.lib.documents import Document
 from skitai.net import pool as workers
 from skitai.net.connect import resolve
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from skitai.was._db_pool import DbPool
     from skitai.was._engine import Engine
     from skitai.was._mongodb_commands import OpenCursor
+    from skitai.wire.client_certificate import ClientCertificate
     from skitai.wire.databases import Database
 
 #: How documents are read: their times are UTC, without saying so, as pymongo does.
@@ -54,11 +55,15 @@ class Key(NamedTuple):
     password: str
     tls: bool
     verify: bool | str | None
+    cert: ClientCertificate | None
 
     @classmethod
     def of(cls, database: Database) -> Key:
         """Return the key of a database, which may be one of several at its server."""
-        return cls(database.host, database.port, database.user, database.password, database.tls, database.verify)
+        return cls(
+            database.host, database.port, database.user, database.password, database.tls, database.verify,
+            database.cert,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         # Neither user nor password: this is what logs, errors and tracebacks show.
@@ -223,10 +228,18 @@ def _login(key: Key) -> dict[str, Any]:
 def _tls(key: Key) -> dict[str, Any]:
     if not key.tls:
         return {}
+    options: dict[str, Any] = {"tls": True}
     verify = _settings.current.verify if key.verify is None else key.verify
     if verify is False:
-        return {"tls": True, "tlsAllowInvalidCertificates": True}
-    return {"tls": True, **({"tlsCAFile": verify} if isinstance(verify, str) else {})}
+        options["tlsAllowInvalidCertificates"] = True
+    elif isinstance(verify, str):
+        options["tlsCAFile"] = verify
+    cert = key.cert or _settings.current.cert
+    if cert is not None and cert.keyfile is not None:
+        raise ConfigurationError("pymongo reads a certificate and its key from one file: cert= names only that one")
+    if cert is not None:
+        options |= {"tlsCertificateKeyFile": cert.certfile, "tlsCertificateKeyFilePassword": cert.passphrase}
+    return options
 
 
 # By hub

@@ -329,14 +329,22 @@ print(was.mongodb(where, 'db', auth).count('c').getwait(5).error)
 # TLS
 
 
+#: Of each connection to the relay: whether the client showed a certificate.
+shown: list[bool] = []
+
+
 @pytest.fixture
 def secure(mongo: Address) -> Iterator[tuple[str, trustme.CA]]:
     """The address of a relay that adds TLS, and the authority of its certificate."""
+    shown.clear()
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_OPTIONAL  # test_a_certificate_of_ours looks whether one came
 
     def relay(sock: Any, address: Any) -> None:
+        shown.append(bool(sock.getpeercert()))
         with sock, gevent.socket.create_connection((mongo.host, mongo.port)) as server:
             back = gevent.spawn(pump, server, sock)
             pump(sock, server)
@@ -365,6 +373,25 @@ def test_tls_is_verified(secure: tuple[str, trustme.CA], mongo: Address, tmp_pat
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     wasc.configure(verify=str(tmp_path / "ca.pem"))
     assert was.mongodb("@tls").count("c").getwait(5).data == 0
+
+
+def test_a_certificate_of_ours(secure: tuple[str, trustme.CA], mongo: Address, tmp_path: Path) -> None:
+    where, authority = secure
+    member = "/".join([where, "tls", *(mongo.auth or ())])
+    mine = tmp_path / "mine.pem"
+    authority.issue_cert("client").private_key_and_cert_chain_pem.write_to_path(str(mine))
+    skitai.alias("@tls", skitai.DB_MONGODB, [member], ssl=True, verify=False)
+    assert was.mongodb("@tls").count("c").getwait(5).data == 0
+    assert not any(shown)
+    shown.clear()
+    skitai.alias("@tls", skitai.DB_MONGODB, [member], ssl=True, verify=False, cert=str(mine))
+    assert was.mongodb("@tls").count("c").getwait(5).data == 0
+    assert shown
+    assert all(shown)
+    skitai.alias("@tls", skitai.DB_MONGODB, [member], ssl=True, verify=False, cert=(str(mine), str(mine)))
+    result = was.mongodb("@tls").count("c").getwait(5)
+    assert result.status == 2
+    assert "from one file" in str(result.error)
 
 
 @pytest.mark.skipif("SKITAI_TEST_MONGO" in os.environ, reason="a real server has its own users")
