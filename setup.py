@@ -28,6 +28,7 @@ def read_description() -> str:
 EXTRAS = {
     "chameleon": ["chameleon>=4.6"],
     "postgresql": ["psycopg2-binary>=2.9.9", "psycogreen>=1.0.2"],
+    "redis": ["redis>=5.2"],
     "fast": ["brotli>=1.1", "zstandard>=0.23"],
 }
 TEST = [
@@ -72,7 +73,7 @@ setup(
     extras_require={
         **EXTRAS,
         "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra}),
-        "test": [*TEST, *EXTRAS["chameleon"], *EXTRAS["fast"], *EXTRAS["postgresql"]],
+        "test": [*TEST, *EXTRAS["chameleon"], *EXTRAS["fast"], *EXTRAS["postgresql"], *EXTRAS["redis"]],
     },
     entry_points={"console_scripts": ["skitai = skitai.__main__:main"]},
     classifiers=[

@@ -50,6 +50,8 @@ class DbConnection(ABC):
 
     #: Asks the database for a sign of life.
     sign_of_life: Command
+    #: Seconds that a database which was told how long it may take gets beyond that, before the connection is closed.
+    grace = 1.0
 
     def __init__(self, pool: DbPool) -> None:
         self.pool = pool

@@ -9,6 +9,7 @@ from skitai.was import _callback, _clusters, _db_target, _modes
 from skitai.was._db_arguments import read_arguments
 from skitai.was._db_stub import DbStub
 from skitai.was._postgresql_stub import PostgresStub
+from skitai.was._redis_stub import RedisStub
 from skitai.wire import databases, outcomes
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from skitai.was._result import Result
 
 #: Class of the stubs by kind of database.
-STUBS: dict[str, type[DbStub]] = {"postgresql": PostgresStub}
+STUBS: dict[str, type[DbStub]] = {"postgresql": PostgresStub, "redis": RedisStub}
 
 #: Services by name; ``None`` is the kind that a call or its alias names.
 SERVICES: dict[str, str | None] = {"db": None, **{kind: kind for kind in STUBS}}

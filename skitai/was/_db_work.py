@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from skitai.errors import PeerClosed, ReadTimeout
+from skitai.errors import ConnectFailed, PeerClosed, ReadTimeout
 from skitai.net.timers import sweep
 from skitai.was import _settings
 
 if TYPE_CHECKING:
     from skitai.was._db_connection import Answer, Command, DbConnection
-
-#: Seconds that a database which was told how long it may take gets beyond that, before its connection is closed.
-GRACE = 1.0
 
 
 class _Work:
@@ -45,14 +42,14 @@ def perform(connection: DbConnection, command: Command, timeout: float | None) -
         Exception: of the driver.
     """
     ends_by = time.monotonic() + (_settings.current.total_time if timeout is None else timeout)
-    work = _Work(connection, ends_by if timeout is None else ends_by + GRACE)
+    work = _Work(connection, ends_by if timeout is None else ends_by + connection.grace)
     sweep.watch(work)
     try:
         return connection.perform(command, timeout)
     except Exception as error:
         if time.monotonic() >= ends_by:
             raise ReadTimeout(f"{connection.pool.database} took too long: {str(error).strip()}") from error
-        if connection.is_lost:
+        if connection.is_lost and not isinstance(error, ConnectFailed):
             raise PeerClosed(f"{connection.pool.database} closed the connection: {str(error).strip()}") from error
         raise
     finally:

@@ -58,7 +58,6 @@ SERVICES = {
         "gRPC": ("grpc",),
         "WebSocket": ("ws", "wss"),
         "SQLite": ("sqlite3",),
-        "Redis": ("redis",),
         "MongoDB": ("mongodb",),
     }.items()
     for name in names

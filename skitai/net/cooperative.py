@@ -1,0 +1,118 @@
+"""A channel with the methods of a socket, for libraries that read and write one as if they blocked.
+
+Waiting lets the hub run, whether the process is patched or not; so does TLS.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub
+
+from skitai.net.connect import READ, WRITE, wait_for
+
+if TYPE_CHECKING:
+    from skitai.net.channel import Channel
+
+
+class CooperativeSocket:
+    """One greenlet at a time reads or writes it; another one may end its waiting by shutting the descriptor down.
+
+    Args:
+        channel: connected; it is closed by :meth:`close`.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._hub = get_hub()
+        self._timeout: float | None = None
+        # Made when something is waited for, and kept: a watcher costs more than the wait for a quick answer.
+        self._watchers: dict[int, Any] = {}
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._channel.fileno() < 0
+
+    def fileno(self) -> int:
+        """Return the descriptor; -1 when it is closed."""
+        return self._channel.fileno()
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Set how long :meth:`recv` and :meth:`sendall` wait for the other side.
+
+        Args:
+            timeout: seconds; ``None``: for ever; 0: not at all.
+        """
+        self._timeout = timeout
+
+    def recv(self, size: int) -> bytes:
+        """Return bytes, ``b""`` at the end of input.
+
+        Raises:
+            BlockingIOError: none are there, and the timeout is 0. TimeoutError: none came in time.
+        """
+        while True:
+            try:
+                return self._channel.recv(size)
+            except BlockingIOError:
+                self._wait(READ)
+
+    def recv_into(self, buffer: Any) -> int:
+        """Read into ``buffer`` and return how many bytes. See :meth:`recv`."""
+        view = memoryview(buffer).cast("B")
+        data = self.recv(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def sendall(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of ``data``.
+
+        Raises:
+            BlockingIOError, TimeoutError: see :meth:`recv`; some of it may have been sent.
+        """
+        view = memoryview(data).cast("B")
+        while len(view):
+            try:
+                view = view[self._channel.send(view) :]
+            except BlockingIOError:
+                self._wait(WRITE)
+        while self._channel.pending:
+            try:
+                self._channel.flush()
+            except BlockingIOError:
+                self._wait(WRITE)
+
+    def shutdown(self, how: int) -> None:
+        """Do nothing: :meth:`close` says what is to be said."""
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._close_watchers()
+        self._channel.close()
+
+    def drop(self) -> None:
+        """Close our descriptor without a word to the peer; see :class:`Channel`."""
+        self._close_watchers()
+        self._channel.drop()
+
+    def _close_watchers(self) -> None:
+        for watcher in self._watchers.values():
+            watcher.close()
+        self._watchers.clear()
+
+    def _wait(self, event: int) -> None:
+        if self._timeout == 0:
+            raise BlockingIOError("nothing can be done without waiting")
+        if self._timeout is not None:
+            if not wait_for(self._channel.fileno(), event, time.monotonic() + self._timeout):
+                raise TimeoutError("timed out")
+            return
+        watcher = self._watchers.get(event)
+        if watcher is None:
+            watcher = self._watchers[event] = self._hub.loop.io(self._channel.fileno(), event)
+        self._hub.wait(watcher)
+
+    def __repr__(self) -> str:
+        return f"<CooperativeSocket {self._channel.fileno()}>"
