@@ -5,11 +5,13 @@ Waiting lets the hub run, whether the process is patched or not; so does TLS.
 
 from __future__ import annotations
 
+import errno
 import time
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
 
+from skitai.net import descriptors
 from skitai.net.connect import READ, WRITE, wait_for
 
 if TYPE_CHECKING:
@@ -29,15 +31,17 @@ class CooperativeSocket:
         self._timeout: float | None = None
         # Made when something is waited for, and kept: a watcher costs more than the wait for a quick answer.
         self._watchers: dict[int, Any] = {}
+        self._is_awaited = False
+        self._is_closed = False
 
     @property
     def is_closed(self) -> bool:
         """Whether it was closed."""
-        return self._channel.fileno() < 0
+        return self._is_closed
 
     def fileno(self) -> int:
         """Return the descriptor; -1 when it is closed."""
-        return self._channel.fileno()
+        return -1 if self._is_closed else self._channel.fileno()
 
     def settimeout(self, timeout: float | None) -> None:
         """Set how long :meth:`recv` and :meth:`sendall` wait for the other side.
@@ -88,31 +92,42 @@ class CooperativeSocket:
         """Do nothing: :meth:`close` says what is to be said."""
 
     def close(self) -> None:
-        """Close the channel."""
-        self._close_watchers()
-        self._channel.close()
+        """Close the channel. A greenlet that waits for it gets an OSError."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._is_awaited:  # it would wait for ever: a descriptor that is closed tells nothing any more
+            descriptors.shut_down(self._channel.fileno())
+        else:
+            self._close()
 
-    def drop(self) -> None:
-        """Close our descriptor without a word to the peer; see :class:`Channel`."""
-        self._close_watchers()
-        self._channel.drop()
-
-    def _close_watchers(self) -> None:
+    def _close(self) -> None:
         for watcher in self._watchers.values():
             watcher.close()
         self._watchers.clear()
+        self._channel.close()
 
     def _wait(self, event: int) -> None:
         if self._timeout == 0:
-            raise BlockingIOError("nothing can be done without waiting")
-        if self._timeout is not None:
-            if not wait_for(self._channel.fileno(), event, time.monotonic() + self._timeout):
+            raise BlockingIOError(errno.EWOULDBLOCK, "nothing can be done without waiting")
+        self._is_awaited = True
+        try:
+            if self._timeout is None:
+                self._hub.wait(self._watcher(event))
+            elif not wait_for(self._channel.fileno(), event, time.monotonic() + self._timeout):
                 raise TimeoutError("timed out")
-            return
+        finally:
+            self._is_awaited = False
+            if self._is_closed:
+                self._close()
+        if self._is_closed:
+            raise OSError(errno.EBADF, "the socket was closed")
+
+    def _watcher(self, event: int) -> Any:
         watcher = self._watchers.get(event)
         if watcher is None:
             watcher = self._watchers[event] = self._hub.loop.io(self._channel.fileno(), event)
-        self._hub.wait(watcher)
+        return watcher
 
     def __repr__(self) -> str:
-        return f"<CooperativeSocket {self._channel.fileno()}>"
+        return f"<CooperativeSocket {self.fileno()}>"

@@ -40,8 +40,9 @@ def need_driver() -> Any:
     """
     try:
         from skitai.was import _redis_driver
-    except ModuleNotFoundError as error:
-        raise ConfigurationError("Redis is asked through redis-py: pip install 'skitai[redis]'") from error
+    except ModuleNotFoundError:
+        # Without its cause, which is what a result shows where there is one.
+        raise ConfigurationError("Redis is asked through redis-py: pip install 'skitai[redis]'") from None
     return _redis_driver
 
 
@@ -241,8 +242,8 @@ class RedisConnection(DbConnection):
         return not self._sock.is_closed and descriptors.is_quiet(self._sock.fileno())
 
     def make_reusable(self) -> bool:
-        """See :meth:`DbConnection.make_reusable`."""
-        return not self._is_marked
+        """See :meth:`DbConnection.make_reusable`. What the server said beyond its answers is not for the next one."""
+        return not self._is_marked and not self._driver.can_read(0)
 
     def close(self) -> None:
         """See :meth:`DbConnection.close`."""

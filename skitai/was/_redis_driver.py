@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.commands import CoreCommands, SentinelCommands
-from redis.connection import Connection
+from redis.connection import Connection, Encoder
 
 from skitai.was._db_connection import Command
 from skitai.wire import redis_commands
@@ -69,6 +69,9 @@ class _Builder(CoreCommands, SentinelCommands):  # type: ignore[misc]
         options.pop("keys", None)  # for a cache of redis-py's client
         return Command(redis_commands.name_of(words), words, options)
 
+    def get_encoder(self) -> Encoder:
+        return Encoder("utf-8", "strict", False)
+
 
 _builder = _Builder()
 
@@ -79,7 +82,7 @@ NO_COMMANDS = frozenset({"register_script", "digest_local"}) | {
     if not name.startswith("_") and (not hasattr(_Builder, name) or name.endswith("_iter"))
 }  # fmt: skip
 # Methods that want an answer at once, or are none of the server's commands.
-_RAW = frozenset({"shutdown", "watch", "unwatch", "hello", "sentinel"})
+_RAW = frozenset({"bitfield", "shutdown", "watch", "unwatch", "hello", "sentinel"})
 # A name with an underscore has a blank, as in CLUSTER INFO, or this end.
 _READ_ONLY_END = "_RO"
 
