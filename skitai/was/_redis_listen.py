@@ -62,7 +62,6 @@ class Subscription:
         try:
             self._subscribe(driver)
         except BaseException:
-            driver.disconnect()
             sock.close()
             raise
         self._open = sock, driver
@@ -72,10 +71,9 @@ class Subscription:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._open is not None:
-            sock, driver = self._open
+            sock, _ = self._open
             self._open = None
-            driver.disconnect()
-            sock.close()
+            sock.close()  # not the driver's own end: another greenlet may be reading through it
 
     def __iter__(self) -> Iterator[Message]:
         """Return the messages as they come.
@@ -114,6 +112,8 @@ class Subscription:
                 return None
             return driver.read_response()
         except (errors.ConnectionError, errors.TimeoutError) as error:
+            if self._open is None:  # another greenlet has left the block
+                return None
             raise PeerClosed(f"{self._database} closed the connection: {error}") from error
 
     def _message(self, reply: Sequence[Any]) -> Message | None:

@@ -433,4 +433,3 @@ def test_one_that_comes_too_late_is_an_error(app, visit) -> None:
     assert client.get("/").text == "12"
     assert "too late" in errors[0]
     assert [each.name for each in client.cookies] == ["early"]
-

@@ -226,7 +226,7 @@ def test_user_password_and_database(redis_address: servers.Address, cache: Any) 
     value(cache.acl_setuser("reader", enabled=True, passwords=["+word"], keys=["*"], commands=["+get", "+select"]))
     reader = was.redis(where, "3", ("reader", "word"))
     assert value(reader.get("k")) == "three"
-    assert reader.set("k", 1).getwait(5).reason.startswith("User reader has no permissions")
+    assert reader.set("k", 1).getwait(5).reason.endswith("has no permissions to run the 'set' command")
     value(cache.acl_deluser("reader"))
 
 
