@@ -31,6 +31,7 @@ class CooperativeSocket:
         self._timeout: float | None = None
         # Made when something is waited for, and kept: a watcher costs more than the wait for a quick answer.
         self._watchers: dict[int, Any] = {}
+        self._rest = b""  # a channel may give more than was asked for
         self._is_awaited = False
         self._is_closed = False
 
@@ -57,11 +58,15 @@ class CooperativeSocket:
         Raises:
             BlockingIOError: none are there, and the timeout is 0. TimeoutError: none came in time.
         """
-        while True:
+        data = self._rest
+        while not data:
             try:
-                return self._channel.recv(size)
+                data = self._channel.recv(size)
+                break
             except BlockingIOError:
                 self._wait(READ)
+        self._rest = data[size:]
+        return data[:size]
 
     def recv_into(self, buffer: Any) -> int:
         """Read into ``buffer`` and return how many bytes. See :meth:`recv`."""
@@ -87,6 +92,10 @@ class CooperativeSocket:
                 self._channel.flush()
             except BlockingIOError:
                 self._wait(WRITE)
+
+    def pending(self) -> int:
+        """Return how many bytes can be read that the descriptor does not tell of."""
+        return len(self._rest)
 
     def shutdown(self, how: int) -> None:
         """Do nothing: :meth:`close` says what is to be said."""

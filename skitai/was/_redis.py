@@ -243,7 +243,7 @@ class RedisConnection(DbConnection):
 
     def make_reusable(self) -> bool:
         """See :meth:`DbConnection.make_reusable`. What the server said beyond its answers is not for the next one."""
-        return not self._is_marked and not self._driver.can_read(0)
+        return not self._is_marked and not (self._driver.has_surplus or self._sock.pending())
 
     def close(self) -> None:
         """See :meth:`DbConnection.close`."""

@@ -61,6 +61,16 @@ class Driver(Connection):  # type: ignore[misc]
             raise OSError("the connection was lost")
         return sock
 
+    @property
+    def has_surplus(self) -> bool:
+        """Whether the server said something beyond the answers that were read.
+
+        ``can_read()`` of redis-py would ask the socket as well, which takes eight microseconds of the fifty of a GET.
+        """
+        parser = self._parser
+        reader = getattr(parser, "_reader", None)  # of hiredis
+        return bool(reader.has_data() if reader is not None else parser._buffer.unread_bytes())
+
 
 class _Builder(CoreCommands, SentinelCommands):  # type: ignore[misc]
     """The command methods of redis-py, which return what they would have sent."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from skitai.errors import PeerClosed
+from skitai.errors import PeerClosed, ReadTimeout
 from skitai.was import _redis, _settings
 
 if TYPE_CHECKING:
@@ -59,10 +59,15 @@ class Subscription:
         deadline = time.monotonic() + _settings.current.connect_time
         # Version 2 of the protocol: messages are answers then, and nothing else is asked on this connection.
         sock, driver = _redis.open_driver(self._database, deadline, (2,), _settings.current.idle_time)
+        errors = _redis.need_driver().redis
         try:
             self._subscribe(driver)
-        except BaseException:
+        except BaseException as error:
             sock.close()
+            if isinstance(error, errors.TimeoutError):
+                raise ReadTimeout(f"{self._database} did not confirm a subscription in time") from error
+            if isinstance(error, errors.ConnectionError):
+                raise PeerClosed(f"{self._database} closed the connection: {error}") from error
             raise
         self._open = sock, driver
         return self
@@ -84,7 +89,7 @@ class Subscription:
         if self._open is None:
             raise RuntimeError("subscribe() is used by a with block")
         while (opened := self._open) is not None:
-            reply = self._early.popleft() if self._early else self._next(opened[1])
+            reply = self._early.popleft() if self._early else self._next(*opened)
             if reply is None:
                 return
             message = self._message(reply)
@@ -104,14 +109,15 @@ class Subscription:
             else:
                 self._early.append(reply)
 
-    def _next(self, driver: Driver) -> Any:
+    def _next(self, sock: CooperativeSocket, driver: Driver) -> Any:
         """Return what the server sends next; ``None`` when it says nothing in time."""
         errors = _redis.need_driver().redis
+        sock.settimeout(self._timeout)
         try:
-            if not driver.can_read(self._timeout):
-                return None
-            return driver.read_response()
-        except (errors.ConnectionError, errors.TimeoutError) as error:
+            return driver.read_response(disconnect_on_error=False)
+        except errors.TimeoutError:  # part of a message may have come, which is completed by the next call
+            return None
+        except errors.ConnectionError as error:
             if self._open is None:  # another greenlet has left the block
                 return None
             raise PeerClosed(f"{self._database} closed the connection: {error}") from error

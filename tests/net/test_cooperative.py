@@ -97,6 +97,25 @@ def test_into_a_buffer(pair: tuple[CooperativeSocket, CooperativeSocket]) -> Non
     assert (one.recv_into(buffer), bytes(buffer[:3])) == (3, b"abc")
 
 
+def test_a_channel_that_gives_more_than_was_asked_for() -> None:
+    class Generous(PlainChannel):
+        def __init__(self, sock: Any) -> None:
+            super().__init__(sock)
+            self.recv = lambda size: sock.recv(100)
+
+    mine, theirs = _pair()
+    one, other = CooperativeSocket(Generous(mine)), CooperativeSocket(PlainChannel(theirs))
+    other.sendall(b"abcdefgh")
+    assert one.recv(3) == b"abc"
+    assert one.pending() == 5
+    buffer = bytearray(2)
+    assert (one.recv_into(buffer), buffer) == (2, b"de")
+    assert (one.recv(100), one.pending()) == (b"fgh", 0)
+    one.close()
+    assert other.recv(1) == b""
+    other.close()
+
+
 def test_who_waits_sees_that_it_was_shut_down(pair: tuple[CooperativeSocket, CooperativeSocket]) -> None:
     one, _ = pair
     waiting = gevent.spawn(one.recv, 10)

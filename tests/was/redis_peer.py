@@ -17,12 +17,13 @@ class RedisPeer:
     """A peer that answers the greeting, and to all else what ``say(words, peer)`` returns.
 
     Attributes:
-        received: commands beyond the greeting. greetings: those of it.
+        received: commands beyond the greeting. greetings: those of it. links: the connections.
     """
 
     def __init__(self, peers: Peers, say: Say, greet: Say | None = None) -> None:
         self.received: list[list[str]] = []
         self.greetings: list[list[str]] = []
+        self.links: list[Link] = []
         self._say = say
         self._greet = greet or (lambda words, peer: HELLO if words[0] == "HELLO" else b"+OK\r\n")
         self.peer: Peer = peers(self._serve)
@@ -32,6 +33,7 @@ class RedisPeer:
         return self.peer.address
 
     def _serve(self, link: Link) -> None:
+        self.links.append(link)
         for words in _commands(link):
             is_greeting = words[0] in ("HELLO", "AUTH") or words[:2] == ["CLIENT", "SETINFO"]
             (self.greetings if is_greeting else self.received).append(words)

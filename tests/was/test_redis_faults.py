@@ -172,7 +172,8 @@ def test_moved(peers: Peers) -> None:
 
     peer = RedisPeer(peers, lambda words, peer: b"-MOVED 3999 127.0.0.1:6381\r\n")
     result = was.redis(peer.address).get("k").getwait(5)
-    assert (result.status, result.code, type(result.error)) == (2, 500, redis.exceptions.MovedError)
+    assert (result.status, result.code) == (2, 500)
+    assert isinstance(result.error, redis.ResponseError)
     assert "6381" in str(result.error)
 
 
@@ -371,7 +372,7 @@ def test_greenlets_that_go_away(cache: Any) -> None:
 
 
 def test_connections_that_the_server_closes_are_replaced(cache: Any) -> None:
-    requests = [cache.ping() for _ in range(10)]
-    assert [value(request) for request in requests] == [True] * 10
-    assert value(cache.client_kill_filter(_type="normal", skipme=True)) >= 1
+    requests = [cache.blpop("empty", 0.1) for _ in range(10)]
+    assert [value(request) for request in requests] == [None] * 10
+    assert value(cache.client_kill_filter(_type="normal", skipme=True)) == 9
     assert [value(cache.incr("n")) for _ in range(20)] == list(range(1, 21))

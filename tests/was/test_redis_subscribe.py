@@ -10,7 +10,7 @@ import pytest
 
 import skitai
 from skitai import was
-from skitai.errors import ConnectFailed, PeerClosed
+from skitai.errors import ConnectFailed, PeerClosed, ReadTimeout
 from skitai.was import _engine, _settings
 from skitai.was._redis_listen import Message
 from tests import servers
@@ -92,16 +92,26 @@ def test_a_lost_connection_is_told(redis_server: servers.Redis, timeout: float |
             next(iter(messages))
 
 
-def test_a_server_that_stops_inside_a_message(peers: Peers) -> None:
-    _settings.configure(idle_time=0.05)
-
+def test_a_server_that_pauses_inside_a_message(peers: Peers) -> None:
     def say(words: list[str], peer: RedisPeer) -> bytes:
         return b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$7\r\nmess"
 
     peer = RedisPeer(peers, say)
-    with was.redis(peer.address).subscribe("a") as messages, pytest.raises(PeerClosed):
-        next(iter(messages))
+    with was.redis(peer.address).subscribe("a", timeout=0.05) as messages:
+        assert list(messages) == []
+        peer.links[0].send(b"age\r\n$1\r\na\r\n$1\r\nx\r\n")
+        assert list(messages) == [Message("a", "x")]
+
+
+def test_a_server_that_does_not_confirm(peers: Peers) -> None:
+    _settings.configure(idle_time=0.05)
+    peer = RedisPeer(peers, lambda words, peer: b"")
+    with pytest.raises(ReadTimeout), was.redis(peer.address).subscribe("a"):
+        pass
     peer.peer.all_closed.wait()
+    peer = RedisPeer(peers, lambda words, peer: None)
+    with pytest.raises(PeerClosed), was.redis(peer.address).subscribe("a"):
+        pass
 
 
 def test_messages_that_come_before_the_last_channel_is_confirmed(peers: Peers) -> None:
