@@ -28,6 +28,7 @@ def read_description() -> str:
 EXTRAS = {
     "chameleon": ["chameleon>=4.6"],
     "postgresql": ["psycopg2-binary>=2.9.9", "psycogreen>=1.0.2"],
+    # The command methods and the protocol; 5.2 is the oldest that the tests pass with.
     "redis": ["redis>=5.2"],
     "fast": ["brotli>=1.1", "zstandard>=0.23"],
 }

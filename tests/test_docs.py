@@ -2,7 +2,8 @@
 
 A block that begins with ```` ```python ```` is a script: it must end with exit code 0. ```` ```python serve ```` is a
 script that calls ``skitai.run()``: it must serve ``/`` (its port is changed to a free one). ```` ```python no-run ````
-is a fragment that is only compiled.
+is a fragment that is only compiled. ```` ```python redis ```` is a script for a Redis server at 127.0.0.1:6379 with the
+password "secret": it gets the one of the tests.
 """
 
 from __future__ import annotations
@@ -36,8 +37,11 @@ def workplace(tmp_path: Path) -> Iterator[Workplace]:
 
 
 @pytest.mark.parametrize(("kind", "code"), list(blocks()))
-def test_example(kind: str, code: str, workplace: Workplace) -> None:
+def test_example(kind: str, code: str, workplace: Workplace, request: pytest.FixtureRequest) -> None:
     compile(code, "example", "exec")
+    if kind == "redis":
+        address = request.getfixturevalue("redis_address")
+        kind, code = "run", code.replace("127.0.0.1:6379", address.where).replace("secret", address.password)
     if kind == "run":
         script = workplace.script(code, "example.py").start(launcher=("-m", "skitai"))
         assert script.end() == 0, script.text
