@@ -9,6 +9,7 @@ import errno
 import time
 from typing import TYPE_CHECKING, Any
 
+import gevent
 from gevent import get_hub
 
 from skitai.net import descriptors
@@ -16,6 +17,10 @@ from skitai.net.connect import READ, WRITE, wait_for
 
 if TYPE_CHECKING:
     from skitai.net.channel import Channel
+
+#: Bytes after which others have a turn although nothing had to be waited for: a large answer from the same machine may
+#: come as fast as it is read.
+MOST_AT_ONCE = 1024 * 1024
 
 
 class CooperativeSocket:
@@ -32,6 +37,7 @@ class CooperativeSocket:
         # Made when something is waited for, and kept: a watcher costs more than the wait for a quick answer.
         self._watchers: dict[int, Any] = {}
         self._rest = b""  # a channel may give more than was asked for
+        self._moved = 0  # bytes since others had a turn
         self._is_awaited = False
         self._is_closed = False
 
@@ -65,6 +71,7 @@ class CooperativeSocket:
                 break
             except BlockingIOError:
                 self._wait(READ)
+        self._count(len(data))
         self._rest = data[size:]
         return data[:size]
 
@@ -84,9 +91,12 @@ class CooperativeSocket:
         view = memoryview(data).cast("B")
         while len(view):
             try:
-                view = view[self._channel.send(view) :]
+                sent = self._channel.send(view)
             except BlockingIOError:
                 self._wait(WRITE)
+            else:
+                view = view[sent:]
+                self._count(sent)
         while self._channel.pending:
             try:
                 self._channel.flush()
@@ -116,9 +126,16 @@ class CooperativeSocket:
         self._watchers.clear()
         self._channel.close()
 
+    def _count(self, size: int) -> None:
+        self._moved += size
+        if self._moved > MOST_AT_ONCE:
+            self._moved = 0
+            gevent.sleep(0)
+
     def _wait(self, event: int) -> None:
         if self._timeout == 0:
             raise BlockingIOError(errno.EWOULDBLOCK, "nothing can be done without waiting")
+        self._moved = 0
         self._is_awaited = True
         try:
             if self._timeout is None:

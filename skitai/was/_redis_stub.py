@@ -95,7 +95,7 @@ class RedisStub(_Commands, DbStub):
     def __getattr__(self, name: str) -> Any:
         if name in OF_REQUEST:
             return DbStub.__getattr__(self, name)
-        return super().__getattr__(name)
+        return _Commands.__getattr__(self, name)
 
     def _do(self, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Request:
         try:

@@ -13,7 +13,7 @@ import trustme
 
 from skitai.net import descriptors
 from skitai.net.channel import PlainChannel, TlsChannel
-from skitai.net.cooperative import CooperativeSocket
+from skitai.net.cooperative import MOST_AT_ONCE, CooperativeSocket
 
 
 @pytest.fixture
@@ -74,6 +74,35 @@ def test_under_tls() -> None:
     assert back == data
     sock.close()
     assert serving.get() == b""
+
+
+def test_others_have_a_turn_while_nothing_has_to_be_waited_for() -> None:
+    class Endless(PlainChannel):
+        def __init__(self, sock: Any) -> None:
+            super().__init__(sock)
+            self.recv = lambda size: bytes(size)
+            self.send = len
+
+    mine, theirs = _pair()
+    sock = CooperativeSocket(Endless(mine))
+    turns: list[int] = []
+
+    def take_turns() -> None:
+        while len(turns) < 4:
+            turns.append(1)
+            gevent.sleep(0)
+
+    waiting = gevent.spawn(take_turns)
+    for _ in range(3 * MOST_AT_ONCE // 65536):
+        sock.recv(65536)
+    read = len(turns)
+    assert read >= 2
+    sock.sendall(bytes(3 * MOST_AT_ONCE))
+    sock.sendall(b"x")
+    assert len(turns) > read
+    waiting.get()
+    sock.close()
+    theirs.close()
 
 
 def test_timeouts(pair: tuple[CooperativeSocket, CooperativeSocket]) -> None:
