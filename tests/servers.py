@@ -184,24 +184,28 @@ class Postgres:
 
 
 class Redis:
-    """A Redis server that asks for a password."""
+    """A Redis server that asks for a password.
 
-    def __init__(self) -> None:
-        binary = shutil.which("redis-server") or shutil.which("valkey-server")
+    Args:
+        options: of its command line. name: of the program; ``""`` for whichever of them there is.
+    """
+
+    def __init__(self, *options: str, name: str = "") -> None:
+        binary = shutil.which(name) if name else shutil.which("redis-server") or shutil.which("valkey-server")
         if binary is None:
-            raise ServerMissing("apt-get install redis-server")
+            raise ServerMissing(f"apt-get install {name or 'redis-server'}")
         self.directory = Path(tempfile.mkdtemp(prefix="skitai-redis-"))
         self.address = Address("127.0.0.1", free_port(), "", "default", "secret")
         command: list[Any] = [
             binary, "--port", self.address.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-            "--requirepass", self.address.password, "--dir", self.directory,
+            "--requirepass", self.address.password, "--dir", self.directory, *options,
         ]  # fmt: skip
         self._server = Server([str(part) for part in command], "eady to accept connections")
         self._server.start()
 
-    def restart(self) -> None:
-        """Stop it and start it again, empty."""
-        self._server.stop(signal.SIGTERM)
+    def restart(self, number: int = signal.SIGTERM) -> None:
+        """Stop it by a signal and start it again, empty."""
+        self._server.stop(number)
         self._server.start()
 
     def stop(self) -> None:

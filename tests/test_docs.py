@@ -2,8 +2,8 @@
 
 A block that begins with ```` ```python ```` is a script: it must end with exit code 0. ```` ```python serve ```` is a
 script that calls ``skitai.run()``: it must serve ``/`` (its port is changed to a free one). ```` ```python no-run ````
-is a fragment that is only compiled. ```` ```python postgresql ```` and ```` ```python redis ```` are scripts that find
-the address of a server in ``MYDB`` or ``MYREDIS``.
+is a fragment that is only compiled. ```` ```python postgresql ```` is a script that finds its server in ``MYDB``, and
+```` ```python redis ```` one for 127.0.0.1:6379 with the password "secret": it gets the server of the tests.
 """
 
 from __future__ import annotations
@@ -19,10 +19,6 @@ from tests.scripts import Workplace
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python(?: ([a-z-]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-#: Kinds of blocks that need a server: the variable that has its address, and the fixture that knows it.
-SERVERS = {"postgresql": ("MYDB", "postgres"), "redis": ("MYREDIS", "redis_address")}
-
 
 def blocks() -> Iterator[object]:
     for page in PAGES:
@@ -42,9 +38,13 @@ def workplace(tmp_path: Path) -> Iterator[Workplace]:
 @pytest.mark.parametrize(("kind", "code"), list(blocks()))
 def test_example(kind: str, code: str, workplace: Workplace, request: pytest.FixtureRequest) -> None:
     compile(code, "example", "exec")
-    if kind == "run" or kind in SERVERS:
-        variable, fixture = SERVERS.get(kind, ("", ""))
-        environment = {variable: request.getfixturevalue(fixture).member} if fixture else {}
+    environment = {}
+    if kind == "postgresql":
+        kind, environment = "run", {"MYDB": request.getfixturevalue("postgres").member}
+    elif kind == "redis":
+        address = request.getfixturevalue("redis_address")
+        kind, code = "run", code.replace("127.0.0.1:6379", address.where).replace("secret", address.password)
+    if kind == "run":
         script = workplace.script(code, "example.py")
         script.start(launcher=("-m", "skitai"), cwd=workplace.directory, **environment)
         assert script.end() == 0, script.text

@@ -56,3 +56,20 @@ def cut_off(fileno: int) -> None:
             os.dup2(nowhere, fileno, inheritable=False)
     finally:
         os.close(nowhere)
+
+
+def keep_alive(fileno: int, idle: int, interval: int, count: int) -> None:
+    """Let the system ask for a sign of life, where it can be told how.
+
+    Args:
+        idle: seconds of silence before the first question. interval: seconds between two.
+        count: questions without an answer after which the connection is lost.
+    """
+    sock = _socket.socket(fileno=os.dup(fileno))
+    try:
+        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", interval), ("TCP_KEEPCNT", count)):
+            if hasattr(_socket, name):
+                sock.setsockopt(_socket.IPPROTO_TCP, getattr(_socket, name), value)
+    finally:
+        sock.close()

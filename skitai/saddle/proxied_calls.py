@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skitai.net import logs
 from skitai.was._db_services import SERVICES as DATABASES
 from skitai.was._missing import SERVICES as MISSING
+from skitai.was._redis_stub import Pipeline
 from skitai.was._request import Request
 from skitai.was._result import REQID
 from skitai.was._services import HTTP
@@ -87,7 +88,7 @@ class ProxiedService:
 
 
 class _Stub:
-    """A stub, or a method of one by its name so far; each call of it is a request of the proxy."""
+    """A stub, or a method of one by its name so far; each request that a call of it starts is one of the proxy."""
 
     __slots__ = ("_proxy", "_stub")
 
@@ -100,7 +101,10 @@ class _Stub:
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         started = self._stub(*args, **options)
-        self._proxy.count()
+        if isinstance(started, Request):
+            self._proxy.count()
+        elif isinstance(started, Pipeline):
+            return _Stub(started, self._proxy)
         return started
 
     def __repr__(self) -> str:

@@ -41,7 +41,7 @@ def read_arguments(args: tuple[Any, ...], keywords: dict[str, Any]) -> Arguments
         return _NOTHING
     if unknown := keywords.keys() - _NAMES:
         raise TypeError(f"a database service has no argument {', '.join(sorted(unknown))}")
-    found = _read_positions(list(args))
+    found = _read_positions(list(args)) if args else {}
     if twice := found.keys() & keywords.keys():
         raise TypeError(f"{', '.join(sorted(twice))} is given twice")
     found |= keywords

@@ -10,6 +10,7 @@ from skitai.was._db_arguments import read_arguments
 from skitai.was._db_stub import DbStub
 from skitai.was._mongodb_stub import MongoStub
 from skitai.was._postgresql_stub import PostgresStub
+from skitai.was._redis_stub import RedisStub
 from skitai.was._sqlite_stub import SqliteStub
 from skitai.wire import databases, outcomes
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from skitai.was._result import Result
 
 #: Class of the stubs by kind of database.
-STUBS: dict[str, type[DbStub]] = {"postgresql": PostgresStub, "sqlite3": SqliteStub, "mongodb": MongoStub}
+STUBS: dict[str, type[DbStub]] = {
+    "postgresql": PostgresStub, "sqlite3": SqliteStub, "redis": RedisStub, "mongodb": MongoStub,
+}  # fmt: skip
 
 #: Services by name; ``None`` is the kind that a call or its alias names.
 SERVICES: dict[str, str | None] = {"db": None, **{kind: kind for kind in STUBS}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skitai.was import _modes, _request
+from skitai.was import _clusters, _modes, _request
 from skitai.was._db_call import DbCall, DbOptions
 from skitai.was._db_connection import Command
 from skitai.was._db_result import DbResult
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skitai.was._db_target import Target
     from skitai.was._request import Request
     from skitai.was._result import Result
+    from skitai.wire.databases import Database
 
 #: Names that, on a stub that was used before, mean its last request: so version 0.15 was used.
 OF_REQUEST = frozenset({"wait", "getwait", "getswait", "cache", "cancel", "code", "status", "status_code"})
@@ -73,6 +74,19 @@ class DbStub:
     def _call(self, command: Command) -> DbCall:
         _modes.check_call(self._context, self._options.callback, self._target.is_map)
         return DbCall(self._target, command, self._options, self.result, self._name)
+
+    def _only_database(self) -> Database:
+        """Return the database, or the one of a cluster with one member.
+
+        Raises:
+            RuntimeError: the cluster has several.
+        """
+        if self._target.database is not None:
+            return self._target.database
+        cluster = _clusters.find(self._target.uri[1:])
+        if len(cluster.balancer.states) > 1:
+            raise RuntimeError(f"{self._target.uri} has several members: listen at each server by its own address")
+        return self._target.database_of(cluster, cluster.balancer.states[0])
 
     def __repr__(self) -> str:
         return f"<was.{self._name}{'.map' if self._target.is_map else ''} {self._target.uri}>"

@@ -57,7 +57,6 @@ SERVICES = {
     for client, names in {
         "gRPC": ("grpc",),
         "WebSocket": ("ws", "wss"),
-        "Redis": ("redis",),
     }.items()
     for name in names
 }

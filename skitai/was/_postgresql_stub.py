@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from skitai.was import _db_drivers, _modes, _postgresql
 from skitai.was._db_connection import Command
 from skitai.was._db_drivers import Driver
 from skitai.was._postgresql_listen import Listening
 from skitai.was._sql_stub import SqlStub
 from skitai.wire import sql
-
-if TYPE_CHECKING:
-    from typing import Any
 
 
 class PostgresStub(SqlStub):
@@ -33,16 +28,6 @@ class PostgresStub(SqlStub):
         if self._target.error is not None:
             raise self._target.error
         return Listening(self._only_database(), channels, timeout)
-
-    def _only_database(self) -> Any:
-        from skitai.was import _clusters
-
-        if self._target.database is not None:
-            return self._target.database
-        cluster = _clusters.find(self._target.uri[1:])
-        if len(cluster.balancer.states) > 1:
-            raise RuntimeError(f"{self._target.uri} has several members: listen at each server by its own address")
-        return self._target.database_of(cluster, cluster.balancer.states[0])
 
 
 def _can_repeat(command: Command) -> bool:

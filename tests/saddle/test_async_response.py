@@ -19,6 +19,7 @@ from skitai.saddle.async_response import MOST_WAITING, ResProxy
 from skitai.saddle.testing import Client
 from skitai.was import _engine
 from skitai.wire import clusters
+from tests import servers
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -141,6 +142,25 @@ def test_meta_and_fields(app: Saddle, service: Service, visit: Callable[..., Cli
     answer = visit(app).get("/aresponse_example")
     assert answer.headers["Content-Type"] == "text/plain"
     assert answer.text.startswith("GET \n\nFetch in 0.")
+
+
+def test_requests_to_redis(app: Saddle, redis_address: servers.Address, visit: Callable[..., Client]) -> None:
+    the_was.redis(redis_address.where, "", redis_address.auth).set("greeting", "hello").wait(5)
+
+    def response_handler(response, proxy):
+        proxy[response.reqid] = str(response.data)
+        if proxy.fetched_all():
+            proxy.done(proxy["one"] + " " + proxy["several"])
+
+    @app.route("/redis")
+    def ask(was):
+        proxy = was.aresponse(response_handler)
+        proxy.redis("one", redis_address.where, "", redis_address.auth).get("greeting")
+        pipeline = proxy.redis("several", redis_address.where, "", redis_address.auth).pipeline()
+        pipeline.get("greeting").strlen("greeting").execute()
+        return proxy
+
+    assert visit(app).get("/redis").text == "hello ['hello', 5]"
 
 
 @pytest.mark.row("SAD-ASYNC-03")
