@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,23 @@ class Browser:
         self._command("POST", f"element/{self._find(selector)}/value", {"text": text})
 
     def click(self, selector: str) -> None:
-        """Click an element."""
+        """Click an element that leads to no other page."""
         self._command("POST", f"element/{self._find(selector)}/click", {})
+
+    def follow(self, selector: str) -> None:
+        """Click an element that leads to another page, and wait until that is there."""
+        self.run("window.isOld = true")
+        self.click(selector)
+        end = time.monotonic() + PATIENCE
+        while not self._has_new_page():
+            if time.monotonic() > end:
+                raise BrowserError(f"{selector} led to no other page in {PATIENCE} seconds")
+
+    def _has_new_page(self) -> bool:
+        try:
+            return bool(self.run("return !window.isOld && document.readyState === 'complete'"))
+        except BrowserError:  # between two pages
+            return False
 
     def run(self, script: str) -> Any:
         """Return what a script on the page returns."""

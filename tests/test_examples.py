@@ -270,19 +270,19 @@ def test_saddle_site_in_a_browser(start: Start, tmp_path: Path) -> None:
     try:
         browser.open(site)
         assert browser.text("h1") == "Board"
-        browser.click("header a")
+        browser.follow("header a")
         browser.fill("#name", "ann")
         browser.fill("#password", "wrong")
-        browser.click("form.card button")
+        browser.follow("form.card button")
         assert browser.url == f"{site}/login"
         assert browser.text(".message.bad") == "This name and password do not belong together."
         browser.fill("#name", "ann")
         browser.fill("#password", "music")
-        browser.click("form.card button")
+        browser.follow("form.card button")
         assert (browser.url, browser.text(".message.good")) == (f"{site}/", "Welcome, ann.")
         browser.fill("#text", "The sea.\n<b>Blue</b> & calm.")
         browser.fill("#picture", str(tmp_path / "sea.png"))
-        browser.click("form.card button")
+        browser.follow("form.card button")
         assert browser.text(".message.good") == "Your note is on the board."
         assert browser.text("article p") == "The sea.\n<b>Blue</b> & calm."
         assert browser.run("return document.querySelector('article img').naturalWidth") == 1
@@ -293,7 +293,7 @@ def test_saddle_site_in_a_browser(start: Start, tmp_path: Path) -> None:
         assert browser.run("return document.cookie") == ""
         browser.open(site)
         assert not browser.has(".message")
-        browser.click("header form button")
+        browser.follow("header form button")
         assert browser.text(".message.good") == "You are signed out."
         assert not browser.has("form.card")
     finally:

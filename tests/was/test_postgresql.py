@@ -46,6 +46,7 @@ def log(capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
 @pytest.fixture
 def table(db: Any) -> Iterator[str]:
     """A table of weather that a test may change."""
+    db.execute("drop table if exists weather").wait(SOON)  # of an example of the docs
     db.execute("create table weather (city text primary key, t_low int, t_high int)").wait(SOON)
     db.execute("insert into weather values ('Oslo', -3, 4), ('Rome', 9, 17)").wait(SOON)
     yield "weather"
