@@ -36,6 +36,8 @@ TEST = [
     "flask>=3.0",
     # The foreign parser that our own is compared with, never imported by skitai itself.
     "httptools>=0.6.4",
+    # A foreign HTTP/2 server for our client, in a process of its own.
+    "hypercorn>=0.17",
     "hypothesis>=6.100",
     "mypy>=1.11",
     # Judges the documents of app.enable_openapi(); skitai itself does not need it.
@@ -65,6 +67,8 @@ setup(
         # Seals the cookies of sessions and message boxes.
         "cryptography>=42",
         "defusedxml>=0.7.1",
+        # States and windows of HTTP/2. 4.4.1 is the first without two known ways to exhaust a server.
+        "h2>=4.4.1,<5",
         "jinja2>=3.1.6",
         "multipart>=1.2",
         "PyJWT>=2.9",
