@@ -48,6 +48,13 @@ class Session(Protocol):
     def expire(self) -> None:
         """The deadline has passed."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is in progress."""
+
+    def drain(self) -> None:
+        """The server stops: begin nothing new, and close the connection when what is in progress has ended."""
+
 
 class _WriteWait:
     """The deadline of a greenlet that waits until its client takes bytes.

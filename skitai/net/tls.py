@@ -9,7 +9,7 @@ from typing import Final
 from skitai.errors import ConfigurationError
 
 #: What a server of ours offers by ALPN, best first.
-SERVER_PROTOCOLS: Final = ("http/1.1",)
+SERVER_PROTOCOLS: Final = ("h2", "http/1.1")
 
 
 @lru_cache(maxsize=64)

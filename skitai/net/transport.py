@@ -32,6 +32,10 @@ class Transport(Protocol):
     def pending(self) -> bool:
         """Whether bytes that were taken have not gone out; call :meth:`flush` when the socket can be written."""
 
+    @property
+    def protocol(self) -> str | None:
+        """The protocol agreed by ALPN."""
+
     def flush(self) -> None:
         """Send what is pending. Raises BlockingIOError when some of it stays."""
 
@@ -57,6 +61,7 @@ class PlainTransport:
     __slots__ = ("_socket", "drain", "fileno", "recv", "send")
 
     pending = False
+    protocol = None
 
     def __init__(self, sock: _socket.socket) -> None:
         self._socket = sock

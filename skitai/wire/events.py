@@ -35,6 +35,8 @@ class RequestHead:
         length: Content-Length, else ``None``. chunked: the body comes in chunks.
         keep_alive: the client wants the connection kept.
         expects_continue: the client waits for ``100 Continue`` before it sends the body.
+        upgrade: the protocols that the client would rather speak (RFC 9110 section 7.8), else ``None``.
+        is_plain: neither has it a body nor does it ask for an upgrade.
         protocol: that an extended CONNECT of HTTP/2 asks for (RFC 8441), else ``None``.
     """
 
@@ -42,6 +44,8 @@ class RequestHead:
     length: int | None = None
     chunked = False
     expects_continue = False
+    upgrade: str | None = None
+    is_plain = True
     protocol: str | None = None
 
     def __init__(

@@ -204,6 +204,16 @@ class Http2Engine:
         return self._reader.is_between and self._reader.has_settings
 
     @property
+    def is_in_section(self) -> bool:
+        """Whether a header section has begun and not ended."""
+        return self._reader.is_in_section
+
+    @property
+    def progress(self) -> int:
+        """A number that grows with every frame and every whole header section of the peer."""
+        return self._reader.progress
+
+    @property
     def has_settings(self) -> bool:
         """Whether the peer has sent what comes first."""
         return self._reader.has_settings

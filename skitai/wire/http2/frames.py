@@ -71,6 +71,8 @@ class FrameReader:
         self._section_stream = 0  # of a header section that has begun and not ended
         self._section_bytes = 0
         self._continuations = 0
+        #: Frames so far; those of one header section count as one.
+        self.progress = 0
 
     def feed(self, data: bytes) -> None:
         """Take bytes of the peer; call :meth:`next` until it returns ``None``."""
@@ -80,6 +82,11 @@ class FrameReader:
     def is_between(self) -> bool:
         """Whether neither a frame nor a header section nor the preface has begun and not ended."""
         return not (self._buffer or self._section_stream or self._preface_left)
+
+    @property
+    def is_in_section(self) -> bool:
+        """Whether a header section has begun and not ended."""
+        return bool(self._section_stream)
 
     @property
     def has_settings(self) -> bool:
@@ -109,6 +116,8 @@ class FrameReader:
         self._buffer = buffer[end:]
         if kind in (HEADERS, CONTINUATION, PUSH_PROMISE):
             self._follow_section(kind, flags, stream, length)
+        if kind != CONTINUATION:
+            self.progress += 1
         return Frame(kind, flags, stream, buffer[:end])
 
     def _read_preface(self) -> None:

@@ -119,6 +119,15 @@ class Requests:
         return head
 
 
+def upgraded_head(head: RequestHead) -> RequestHead:
+    """Return the head of an HTTP/1.1 request that asked for HTTP/2, without what it said about its connection."""
+    dropped = {*(name.decode() for name in OF_CONNECTION), "http2-settings"}
+    fields = tuple((name, value) for name, value in head.fields if name.lower() not in dropped)
+    keys = {"HTTP_" + name.upper().replace("-", "_") for name in dropped}
+    environ = {key: value for key, value in head.environ.items() if key not in keys}
+    return RequestHead(head.method, head.target, 20, head.host, True, fields, environ)
+
+
 _is_target = re.compile(r"[!\"$-~]++").fullmatch
 
 
