@@ -299,6 +299,11 @@ class Http2Session:
                 self._outbox.put(data)
             self._outbox.wait()
 
+    def wait(self) -> None:
+        """Wait while a lot is unsent. Raises ClientDisconnected when the client is gone."""
+        if self._outbox.size:
+            self._outbox.wait()
+
     # Ending
 
     def _go_on(self) -> None:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 #: Bytes read from a file at a time.
 PIECE = 64 * 1024
 
-#: Bytes per second that a client must let us send of a response, once it has let it stand for ``Limits.write_time``:
-#: with a window of one byte, opened again and again, a response could be held for days.
+#: Bytes per second that a client must let us send of a response that it has let stand for ``Limits.write_time`` in
+#: all: with a window of one byte, opened again and again, a response could be held for days.
 SLOWEST = 512
 
 
@@ -77,9 +77,9 @@ class Http2Exchange(Exchange):
         size = len(body)
         section = self._begin(status, fields, size if size or self.method != "HEAD" else None)
         if section.has_body:
-            body = body[: section.length]
-            self._send(body, True)
-            if section.length is not None and len(body) < section.length:
+            is_short = section.length is not None and size < section.length
+            self._send(body[: section.length], not is_short)
+            if is_short:
                 self.abort()
                 return
         else:
@@ -244,7 +244,8 @@ class Http2Exchange(Exchange):
             if not view:
                 break
             session.flush_some(len(part))
-        session.flush_some(len(part))
+        session.flush()
+        session.wait()
         if before // MOST_AT_ONCE != self.bytes_out // MOST_AT_ONCE:
             gevent.sleep(0)  # let all others have a turn
 
@@ -254,7 +255,8 @@ class Http2Exchange(Exchange):
             self._window = Event()
         self._window.clear()
         limits = self.connection.server.limits
-        wait = _WindowWait(self, limits.write_time + self.bytes_out / SLOWEST - self._stalled)
+        credit = self.bytes_out / SLOWEST - self._stalled
+        wait = _WindowWait(self, limits.write_time + min(0.0, credit))
         began = sweep.now
         sweep.watch(wait)
         try:

@@ -251,6 +251,8 @@ class Http2Engine:
         if kind == frames.WINDOW_UPDATE and frame.stream in self.streams and not any(frame.payload[-4:]):
             self._end_stream(frame.stream, Code.PROTOCOL_ERROR, events, now)
             return
+        if kind == frames.RST_STREAM and frame.stream not in self.streams and self._was_open(frame.stream):
+            return  # it ended before the peer knew (section 5.1, "closed"); h2 would end the connection
         if kind == frames.HEADERS and not self._is_server and frame.stream % 2 == 0:
             raise BrokenConnection(Code.PROTOCOL_ERROR, "a server opened a stream that it had not promised")
         try:
@@ -264,6 +266,10 @@ class Http2Engine:
             raise BrokenConnection(_code_of(error), str(error)) from error
         if frame.stream:
             self._retire(frame.stream)
+
+    def _was_open(self, number: int) -> bool:
+        is_peers = (number % 2 == 1) == self._is_server
+        return number <= (self._h2.highest_inbound_stream_id if is_peers else self._h2.highest_outbound_stream_id)
 
     def _end_stream(self, number: int, code: Code, events: list[Event], now: float) -> None:
         """The peer broke a rule on one stream."""
