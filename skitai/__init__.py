@@ -232,6 +232,7 @@ def alias(
     source: str = "",
     ssl: bool = False,
     verify: bool | str | None = None,
+    http2: bool | None = None,
 ) -> _ClusterDefinition | None:
     """Name a group of servers, for ``was.get("@name/path")`` and for mounting.
 
@@ -243,6 +244,7 @@ def alias(
         role, source: whom the gateway lets in: a role, and comma separated networks.
         ssl: connect by TLS; ``PROTO_HTTPS`` and ``PROTO_WSS`` do so anyway.
         verify: False or a CA file changes how certificates of these servers are checked.
+        http2: True speaks HTTP/2 with these servers without TLS as well, False never; with TLS they choose.
 
     Returns:
         The definition, which ``run(clusters=...)`` takes as well; None after :func:`run`.
@@ -254,7 +256,7 @@ def alias(
         return None
     from skitai.wire import clusters
 
-    return clusters.define(name, alias_type, servers, role, source, ssl, verify)
+    return clusters.define(name, alias_type, servers, role, source, ssl, verify, http2)
 
 
 def set_max_age(path: str, max_age: int = 300) -> None:

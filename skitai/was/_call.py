@@ -29,6 +29,7 @@ class Call(NamedTuple):
         meta, use_cache, filter, callback: as the caller gave them.
         result: class of the result.
         name: how the service was called, for the logs.
+        http2: speak it without TLS as well (True), never (False), or as the alias or the process says.
     """
 
     protocol: str
@@ -46,6 +47,7 @@ class Call(NamedTuple):
     callback: Any
     result: type[Result]
     name: str
+    http2: bool | None = None
 
     @property
     def key(self) -> tuple[object, ...] | None:

@@ -17,6 +17,8 @@ from skitai.wire.auth import Authorization
 if TYPE_CHECKING:
     from skitai.was._http_pool import HttpPool, Origin
 
+_MOST_KNOWN = 4096
+
 
 class Engine:
     """See the module.
@@ -25,13 +27,21 @@ class Engine:
         pools: HTTP connections by origin.
         authorizations: how to answer the challenges of an origin, for one user.
         sweep: closes what idles or hangs.
+        speaks_http2: whether a server spoke HTTP/2 when it was last asked.
     """
 
     def __init__(self, hub: Any) -> None:
         self.hub = hub
         self.sweep = Sweep()
         self.pools: dict[Origin, HttpPool] = {}
+        self.speaks_http2: dict[Origin, bool] = {}
         self.authorizations: dict[tuple[Origin, str], Authorization] = {}
+
+    def remember_http2(self, origin: Origin, answer: bool) -> None:
+        """Keep what was learned of a server."""
+        if len(self.speaks_http2) >= _MOST_KNOWN:
+            self.speaks_http2.clear()
+        self.speaks_http2[origin] = answer
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

@@ -23,18 +23,21 @@ def start(task: Task) -> HttpRun:
     """Send the request of ``task``; see :mod:`skitai.was._clients`."""
     call = task.call
     default = _settings.current.verify if call.verify is None else call.verify
+    http2 = _settings.current.http2 if call.http2 is None else call.http2
     if task.cluster is None:
         url = urls.parse_url(call.uri)
-        origin = _origin(url.scheme, url.host, url.port, default)
+        origin = _origin(url.scheme, url.host, url.port, default, http2)
         run = HttpRun(task, origin, url.target, url.authority)
     else:
         definition, state = task.cluster.definition, task.member
         assert state is not None
         if call.verify is None and definition.verify is not None:
             default = definition.verify
+        if call.http2 is None and definition.http2 is not None:
+            http2 = definition.http2
         scheme = "https" if definition.tls else "http"
         host, port = state.member.host, state.member.port
-        origin = _origin(scheme, host, port, default)
+        origin = _origin(scheme, host, port, default, http2)
         run = HttpRun(task, origin, urls.quote_target(task.path), urls.authority(scheme, host, port))
     run.send()
     return run
@@ -43,9 +46,11 @@ def start(task: Task) -> HttpRun:
 _clients.table["http"] = start
 
 
-def _origin(scheme: str, host: str, port: int, verify: bool | str) -> Origin:
+def _origin(scheme: str, host: str, port: int, verify: bool | str, http2: bool | None) -> Origin:
+    if scheme == "https":
+        return Origin(scheme, host, port, verify, http2 is not False)
     # What is not encrypted is not verified either: connections need not be kept apart for it.
-    return Origin(scheme, host, port, verify if scheme == "https" else True)
+    return Origin(scheme, host, port, True, http2 is True)
 
 
 class HttpRun:

@@ -46,6 +46,7 @@ class Options(NamedTuple):
     callback: Any = None
     timeout: float | None = None
     verify: bool | str | None = None
+    http2: bool | None = None
 
 
 #: ``was.upload``; its content type has a boundary that is new for each call.
@@ -80,7 +81,7 @@ def make_call(service: HttpService, uri: str, data: Any, options: Options, is_ma
     return Call(
         service.protocol, service.method, uri, is_map, body, lines, None if has_authorization else auth, options.verify,
         _settings.current.idle_time if timeout is None else float(timeout), options.meta, options.use_cache,
-        options.filter, options.callback, service.result, service.name,
+        options.filter, options.callback, service.result, service.name, options.http2,
     )  # fmt: skip
 
 

@@ -12,23 +12,31 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from skitai.errors import ConnectionFailed, ReadTimeout
 from skitai.net import pool as workers
+from skitai.net.channel import TlsChannel
 from skitai.net.connect import connect
 from skitai.net.tls import client_context
 from skitai.was import _settings
+from skitai.was._http2_connection import Http2Connection
 from skitai.was._http_connection import HttpConnection
 
 if TYPE_CHECKING:
     from skitai.was._engine import Engine
     from skitai.was._http_attempt import HttpAttempt
 
+_BOTH = ("h2", "http/1.1")
+
 
 class Origin(NamedTuple):
-    """Where connections go, and how they are secured: only equal ones may be shared."""
+    """Where connections go, how they are secured and what may be spoken: only equal ones may be shared.
+
+    ``http2``: offer it by ALPN; without TLS, believe that the server speaks it.
+    """
 
     scheme: str
     host: str
     port: int
     verify: bool | str
+    http2: bool
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}:{self.port}"
@@ -41,7 +49,8 @@ class HttpPool:
         self.engine = engine
         self.origin = origin
         self._idle: list[HttpConnection] = []
-        self._open: set[HttpConnection] = set()
+        self._shared: list[Http2Connection] = []  # that take further requests, when one of theirs has ended or at once
+        self._open: set[HttpConnection | Http2Connection] = set()
         self._connecting = 0
         self._waiting: deque[HttpAttempt] = deque()
 
@@ -54,6 +63,8 @@ class HttpPool:
             if connection.is_fit() and self._begin(connection, attempt):
                 return
             self._discard(connection)
+        if self._shared and self._share(attempt):
+            return
         attempt.deadline = time.monotonic() + attempt.timeout
         attempt.queue = self
         self._waiting.append(attempt)
@@ -81,19 +92,44 @@ class HttpPool:
             self._discard(connection)
             self.submit(attempt)
 
-    def forget(self, connection: HttpConnection) -> None:
+    def forget(self, connection: HttpConnection | Http2Connection) -> None:
         """``connection`` is closed."""
         self._open.discard(connection)
-        if connection in self._idle:
+        if isinstance(connection, Http2Connection):
+            self.close_to_others(connection)
+        elif connection in self._idle:
             self._idle.remove(connection)
         self._connect_more()
         self._forget_if_empty()
+
+    def room_made(self, connection: Http2Connection) -> None:
+        """``connection`` may take further attempts."""
+        if not self._waiting:
+            return
+        while self._waiting and connection.has_room:
+            attempt = self._take_waiting()
+            if not self._begin(connection, attempt):
+                self.submit(attempt)
+                return
+        self._connect_more()
+
+    def close_to_others(self, connection: Http2Connection) -> None:
+        """``connection`` takes no further attempts."""
+        if connection in self._shared:
+            self._shared.remove(connection)
+
+    def has_no_http2(self) -> None:
+        """The server was believed to speak HTTP/2, and does not."""
+        self.engine.remember_http2(self.origin, False)
 
     def drop_idle(self) -> None:
         """Close what is kept: one of them turned out stale, and a server that restarted has closed them all."""
         idle, self._idle = self._idle, []
         for connection in idle:
             self._discard(connection)
+        for shared in [each for each in self._shared if not each.streams]:
+            self._shared.remove(shared)
+            self._discard(shared)
 
     def close_idle(self) -> None:
         """Close what is kept."""
@@ -113,6 +149,9 @@ class HttpPool:
         while (
             self._connecting < len(self._waiting) and self._connecting + len(self._open) < _settings.current.connections
         ):
+            # One connection may be enough for all that wait; whether it is, only the server can tell.
+            if self.origin.http2 and self._connecting and self.engine.speaks_http2.get(self.origin) is not False:
+                return
             self._connecting += 1
             workers.spawn(self._connect)
 
@@ -127,24 +166,43 @@ class HttpPool:
         else:
             self._connecting -= 1
             self._open.add(connection)
-            self.give_back(connection)
+            if isinstance(connection, Http2Connection):
+                self._shared.append(connection)
+                self.room_made(connection)
+            else:
+                self.give_back(connection)
+                self._connect_more()
             return
         self._connecting -= 1
-        if self._waiting:
-            self._take_waiting().fail(error)
+        # All others wait for this one as well when one connection may be enough for all.
+        count = len(self._waiting) if self.origin.http2 and not self._connecting else min(1, len(self._waiting))
+        for attempt in [self._take_waiting() for _ in range(count)]:
+            attempt.fail(error)
         self._forget_if_empty()
 
-    def _open_connection(self) -> HttpConnection:
+    def _open_connection(self) -> HttpConnection | Http2Connection:
         origin = self.origin
         deadline = time.monotonic() + _settings.current.connect_time
         if self._waiting:
             deadline = min(deadline, self._waiting[0].deadline)
-        tls = client_context(origin.verify) if origin.scheme == "https" else None
-        return HttpConnection(self, connect(origin.host, origin.port, deadline, tls))
+        if origin.scheme == "http":
+            channel = connect(origin.host, origin.port, deadline)
+            is_http2 = origin.http2 and self.engine.speaks_http2.get(origin) is not False
+        elif origin.http2:
+            channel = connect(origin.host, origin.port, deadline, client_context(origin.verify, _BOTH))
+            is_http2 = isinstance(channel, TlsChannel) and channel.protocol == "h2"
+            self.engine.remember_http2(origin, is_http2)
+        else:
+            channel = connect(origin.host, origin.port, deadline, client_context(origin.verify))
+            is_http2 = False
+        return Http2Connection(self, channel) if is_http2 else HttpConnection(self, channel)
 
     # Internals
 
-    def _begin(self, connection: HttpConnection, attempt: HttpAttempt) -> bool:
+    def _share(self, attempt: HttpAttempt) -> bool:
+        return any(connection.is_fit() and self._begin(connection, attempt) for connection in list(self._shared))
+
+    def _begin(self, connection: HttpConnection | Http2Connection, attempt: HttpAttempt) -> bool:
         try:
             connection.begin(attempt)
         except ConnectionFailed:  # nothing was sent: any request may go to another connection
@@ -157,7 +215,7 @@ class HttpPool:
         self.engine.sweep.forget(attempt)
         return attempt
 
-    def _discard(self, connection: HttpConnection) -> None:
+    def _discard(self, connection: HttpConnection | Http2Connection) -> None:
         self._open.discard(connection)
         connection.close()
 

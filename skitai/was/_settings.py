@@ -27,6 +27,9 @@ class ClientSettings:
     body_bytes: int = 256 * MIB
     # Certificates are checked against the system's authorities (True), this PEM file (a string), or not at all (False).
     verify: bool | str = True
+    # HTTP/2: where TLS agrees on it (None), without TLS as well (True), never (False). ``http2=`` of a call or alias
+    # says it for these.
+    http2: bool | None = None
     # The User-Agent field.
     user_agent: str = NAME
     # Bounds of the header section of an answer; one beyond is an invalid answer (status 2, code 716).

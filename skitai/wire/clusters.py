@@ -58,6 +58,7 @@ class ClusterDefinition(NamedTuple):
         tls: connections to the members are encrypted.
         verify: ``True`` checks certificates against the system's authorities, a string against this PEM file,
             ``False`` not at all, ``None`` as the process does by default.
+        http2: ``True`` speaks HTTP/2 without TLS as well, ``False`` never, ``None`` as the process does by default.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ClusterDefinition(NamedTuple):
     source: str = ""
     tls: bool = False
     verify: bool | str | None = None
+    http2: bool | None = None
 
 
 #: The clusters of this process by name. Replaced entries are never changed in place.
@@ -81,6 +83,7 @@ def define(
     source: str = "",
     ssl: bool | int | str = False,
     verify: bool | str | None = None,
+    http2: bool | None = None,
 ) -> ClusterDefinition:
     """Define a cluster, or replace the one of this name.
 
@@ -91,7 +94,7 @@ def define(
             one, or several in a list; commas separate several in one string.
         role, source: for the gateway.
         ssl: encrypt; also the words ``yes``, ``true``, ``on`` of a configuration file.
-        verify: see :class:`ClusterDefinition`.
+        verify, http2: see :class:`ClusterDefinition`.
 
     Returns:
         What is now in :data:`definitions`.
@@ -99,7 +102,7 @@ def define(
     Raises:
         ConfigurationError: no member, an unknown kind, or a member that cannot be read.
     """
-    definition = parse(name, kind, members, role, source, ssl, verify)
+    definition = parse(name, kind, members, role, source, ssl, verify, http2)
     definitions[definition.name] = definition
     return definition
 
@@ -112,6 +115,7 @@ def parse(
     source: str = "",
     ssl: bool | int | str = False,
     verify: bool | str | None = None,
+    http2: bool | None = None,
 ) -> ClusterDefinition:
     """Return what :func:`define` would define. Arguments and errors are the same."""
     name = name.removeprefix("@")
@@ -125,7 +129,7 @@ def parse(
     parsed = tuple(_parse_member(name, kind, text) for text in _split(members))
     if not parsed:
         raise ConfigurationError(f"alias @{name} needs at least one member")
-    return ClusterDefinition(name, kind, parsed, role, source, kind in _WITH_TLS or _is_on(ssl), verify)
+    return ClusterDefinition(name, kind, parsed, role, source, kind in _WITH_TLS or _is_on(ssl), verify, http2)
 
 
 def plain_kind(kind: str) -> str:

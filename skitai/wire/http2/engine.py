@@ -249,7 +249,8 @@ class Http2Engine:
             events.append(GoAwayReceived(last, int.from_bytes(payload[4:8], "big")))
             return
         if kind == frames.WINDOW_UPDATE and frame.stream in self.streams and not any(frame.payload[-4:]):
-            self._end_stream(frame.stream, Code.PROTOCOL_ERROR, events, now)
+            error = StreamError(Code.PROTOCOL_ERROR, "a WINDOW_UPDATE of 0")
+            self._end_stream(frame.stream, error, events, now)
             return
         if kind == frames.RST_STREAM and frame.stream not in self.streams and self._was_open(frame.stream):
             return  # it ended before the peer knew (section 5.1, "closed"); h2 would end the connection
@@ -271,10 +272,10 @@ class Http2Engine:
         is_peers = (number % 2 == 1) == self._is_server
         return number <= (self._h2.highest_inbound_stream_id if is_peers else self._h2.highest_outbound_stream_id)
 
-    def _end_stream(self, number: int, code: Code, events: list[Event], now: float) -> None:
+    def _end_stream(self, number: int, error: StreamError, events: list[Event], now: float) -> None:
         """The peer broke a rule on one stream."""
-        self.reset(number, code)
-        events.append(StreamReset(number, code, True))
+        self.reset(number, error.code)
+        events.append(StreamReset(number, error.code, True, str(error)))
         self._caps.count_reset(now)
 
     def _on_request(self, event: h2_events.Event, events: list[Event], now: float) -> None:
@@ -296,7 +297,7 @@ class Http2Engine:
             events.append(RequestRefused(number, refused.head, refused.status, str(refused), has_ended))
             return
         except StreamError as error:
-            self._end_stream(number, error.code, events, now)
+            self._end_stream(number, error, events, now)
             return
         stream.is_head_request = head.method == "HEAD"
         events.append(RequestStarted(number, head, has_ended))
@@ -305,7 +306,7 @@ class Http2Engine:
         """Count the bytes of a body ourselves: h2 would end the connection for one too many."""
         self._h2.streams[number]._expected_content_length = None
         if has_ended and length:
-            raise StreamError(Code.PROTOCOL_ERROR, "the body is shorter than its Content-Length")
+            raise _wrong_length()
         stream.left = length
 
     def _on_interim(self, event: h2_events.Event, events: list[Event], now: float) -> None:
@@ -313,7 +314,7 @@ class Http2Engine:
         try:
             head = response_head(event.headers, self._limits.header_count)
         except StreamError as error:
-            self._end_stream(event.stream_id, error.code, events, now)
+            self._end_stream(event.stream_id, error, events, now)
             return
         events.append(InterimReceived(event.stream_id, head))
 
@@ -329,7 +330,7 @@ class Http2Engine:
             has_no_body = stream.is_head_request or head.status in (204, 304)
             self._expect(number, stream, 0 if has_no_body else content_length(raw), has_ended)
         except StreamError as error:
-            self._end_stream(number, error.code, events, now)
+            self._end_stream(number, error, events, now)
             return
         stream.has_head = True
         events.append(ResponseStarted(number, head, has_ended))
@@ -342,9 +343,9 @@ class Http2Engine:
         try:
             fields = trailer_fields(event.headers, self._limits.header_count)
             if stream.left:
-                raise StreamError(Code.PROTOCOL_ERROR, "the body is shorter than its Content-Length")
+                raise _wrong_length()
         except StreamError as error:
-            self._end_stream(event.stream_id, error.code, events, now)
+            self._end_stream(event.stream_id, error, events, now)
             return
         events.append(TrailersReceived(event.stream_id, fields))
 
@@ -360,7 +361,7 @@ class Http2Engine:
             stream.left -= len(content)
             if stream.left < 0 or (has_ended and stream.left):
                 self.acknowledge(number, size)
-                self._end_stream(number, Code.PROTOCOL_ERROR, events, now)
+                self._end_stream(number, _wrong_length(), events, now)
                 return
         if not content and not has_ended:
             self.acknowledge(number, size)
@@ -453,9 +454,12 @@ class Http2Engine:
 
     def reset(self, number: int, code: Code) -> None:
         """End a stream before its time; nothing when it has ended."""
-        if self.streams.pop(number, None) is not None and number in self._h2.streams and not self.is_broken:
+        if self.streams.pop(number, None) is None or self.is_broken:
+            return
+        stream = self._h2.streams.get(number)
+        if stream is not None and not stream.closed:  # else both sides have ended it, and only its content was wrong
             self._h2.reset_stream(number, code)
-            self._h2.retire(number)
+        self._h2.retire(number)
 
     def ping(self, data: bytes) -> None:
         """Send a PING of eight bytes."""
@@ -525,6 +529,10 @@ class Http2Engine:
     def __repr__(self) -> str:
         role = "server" if self._is_server else "client"
         return f"<Http2Engine {role} {len(self.streams)} streams{' broken' if self.is_broken else ''}>"
+
+
+def _wrong_length() -> StreamError:
+    return StreamError(Code.PROTOCOL_ERROR, "the body is not as long as its Content-Length says")
 
 
 def _code_of(error: H2Error) -> Code:

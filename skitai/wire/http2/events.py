@@ -58,11 +58,12 @@ class TrailersReceived(NamedTuple):
 
 
 class StreamReset(NamedTuple):
-    """A stream is over before its time. ``is_ours``: the peer broke a rule and was told so; else it gave up."""
+    """A stream is over before its time. ``is_ours``: the peer broke a rule (``reason``) and was told; else it gave up."""
 
     stream: int
     code: int
     is_ours: bool
+    reason: str = ""
 
 
 class WindowOpened(NamedTuple):

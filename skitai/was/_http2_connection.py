@@ -1,0 +1,434 @@
+"""One connection to an HTTP/2 server, which carries many requests at the same time (RFC 9113)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from gevent.event import Event
+
+from skitai.errors import ConnectionFailed, LocalProtocolError, PeerClosed, RemoteProtocolError
+from skitai.net.channel import Channel
+from skitai.net.stream import HIGH_WATER, Stream
+from skitai.was import _settings
+from skitai.wire.events import ResponseHead
+from skitai.wire.fields import Fields
+from skitai.wire.http2 import events
+from skitai.wire.http2.coders import Raw
+from skitai.wire.http2.engine import Http2Engine
+from skitai.wire.http2.errors import Code, code_name
+
+if TYPE_CHECKING:
+    from skitai.was._http_attempt import HttpAttempt
+    from skitai.was._http_pool import HttpPool, Origin
+
+#: Streams opened before the server has said how many it takes.
+_BEFORE_SETTINGS = 100
+
+
+class NotProcessed(ConnectionFailed):
+    """The server says that it has not looked at a request: any method may be sent again (section 8.7)."""
+
+
+class StreamUser(Protocol):
+    """Who asked for a stream. All of these are called in the hub and must not block.
+
+    After :meth:`ended` or :meth:`failed`, of which one is called once, nothing comes any more.
+    """
+
+    def head_received(self, head: ResponseHead) -> None:
+        """The head of the response, perhaps after interim ones (1xx), which come here as well."""
+
+    def data_received(self, content: bytes, size: int) -> None:
+        """A part of the body; call :meth:`Http2Stream.consumed` with ``size`` when there is room for more."""
+
+    def ended(self, trailers: Fields | None) -> None:
+        """The response is complete."""
+
+    def failed(self, error: Exception) -> None:
+        """There will be no more of it."""
+
+
+class Http2Stream:
+    """Our side of one request. Made by :meth:`Http2Connection.open`.
+
+    Attributes:
+        is_open: the response has neither ended nor failed.
+    """
+
+    __slots__ = ("_connection", "_user", "_window", "is_open", "number")
+
+    def __init__(self, connection: Http2Connection, number: int, user: StreamUser) -> None:
+        self._connection = connection
+        self._user = user
+        self._window: Event | None = None
+        self.number = number
+        self.is_open = True
+
+    def send(self, data: bytes, end: bool = False) -> None:
+        """Send a part of the body; the calling greenlet waits for the window and for the socket.
+
+        What is said after the response has ended is dropped: look at :attr:`is_open`.
+        """
+        view = memoryview(data)
+        while True:
+            if not self.can_send:
+                return
+            view = self.send_some(view, end)
+            if not view:
+                break
+            self._wait()
+        self._connection.wait_until_drained()
+
+    def send_some(self, view: memoryview, end: bool) -> memoryview:
+        """Send as much as goes out at once, and return the rest; never waits."""
+        connection = self._connection
+        engine = connection.engine
+        while self.can_send:
+            room = engine.window(self.number)
+            if view and (room <= 0 or connection.unsent > HIGH_WATER):
+                break
+            part, view = view[:room], view[room:]
+            engine.send_data(self.number, bytes(part), end and not view)
+            if not view:
+                break
+        connection.flush()
+        return view
+
+    def finish(self, trailers: Fields | None = None) -> None:
+        """End the body; a second call, or one after the response has ended, does nothing."""
+        if not self.can_send:
+            return
+        if trailers:
+            self._connection.engine.send_trailers(self.number, trailers)
+            self._connection.flush()
+        else:
+            self.send_some(memoryview(b""), True)
+
+    def consumed(self, size: int) -> None:
+        """There is room for ``size`` more bytes of the response."""
+        self._connection.engine.acknowledge(self.number, size)
+        self._connection.flush()
+
+    def cancel(self, code: Code = Code.CANCEL) -> None:
+        """Give the request up; the user is told nothing."""
+        if self.is_open:
+            self.is_open = False
+            self._connection.give_up(self, code)
+
+    def poll(self) -> None:
+        """Read what is there without waiting for the hub."""
+        self._connection.poll()
+
+    @property
+    def can_send(self) -> bool:
+        """Whether the server may still want the body."""
+        return self.is_open and self.number in self._connection.engine.streams
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of the connection that wait for the server to take them."""
+        return self._connection.unsent
+
+    # From the connection
+
+    def window_opened(self) -> None:
+        """More may be sent, or the stream is over."""
+        if self._window is not None:
+            self._window.set()
+
+    def take(self, event: events.Event) -> None:
+        """Tell the user what came."""
+        user = self._user
+        if type(event) is events.BodyReceived:
+            if event.content:
+                user.data_received(event.content, event.size)
+            else:
+                self.consumed(event.size)
+            if event.has_ended:
+                self._end(None)
+        elif type(event) is events.ResponseStarted:
+            user.head_received(event.head)
+            if event.has_ended:
+                self._end(None)
+        elif type(event) is events.InterimReceived:
+            user.head_received(event.head)
+        elif type(event) is events.TrailersReceived:
+            self._end(event.fields)
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more will come."""
+        if self.is_open:
+            self.is_open = False
+            self.window_opened()
+            self._user.failed(error)
+
+    def _end(self, trailers: Fields | None) -> None:
+        if self.is_open:
+            self.is_open = False
+            self.window_opened()
+            self._connection.ended(self)
+            self._user.ended(trailers)
+
+    def _wait(self) -> None:
+        if self._window is None:
+            self._window = Event()
+        self._window.clear()
+        self._connection.wait_until_drained()
+        if self.can_send and self._connection.engine.window(self.number) <= 0:
+            self._window.wait()
+
+
+class Http2Connection:
+    """See the module.
+
+    Args:
+        pool: that keeps it. channel: open; the server has agreed to HTTP/2, or is believed to speak it.
+
+    Attributes:
+        deadline: when it has been unused for too long.
+    """
+
+    __slots__ = ("_goodbye", "_is_busy", "_pool", "_stream", "_streams", "_used", "deadline", "engine")
+
+    def __init__(self, pool: HttpPool, channel: Channel) -> None:
+        self._pool = pool
+        self._streams: dict[int, Http2Stream] = {}
+        self._goodbye = False
+        self._is_busy = False
+        self._used = 0
+        self.engine = Http2Engine(False, _settings.current.limits)
+        self.engine.begin()
+        self.deadline = time.monotonic() + _settings.current.keep_time
+        self._stream = Stream(channel, self)
+        pool.engine.sweep.watch(self)
+        self.flush()
+
+    # For the pool
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request can go out."""
+        if self._stream.is_lost or self._goodbye or self.engine.is_broken:
+            return False
+        most = self.engine.peer_most_streams if self.engine.has_settings else _BEFORE_SETTINGS
+        return len(self._streams) < most
+
+    @property
+    def has_greeted(self) -> bool:
+        """Whether the server has shown that it speaks HTTP/2."""
+        return self.engine.has_settings
+
+    @property
+    def streams(self) -> int:
+        """Requests in progress."""
+        return len(self._streams)
+
+    @property
+    def origin(self) -> Origin:
+        """Of the server."""
+        return self._pool.origin
+
+    @property
+    def pool(self) -> HttpPool:
+        """That keeps it."""
+        return self._pool
+
+    @property
+    def uses(self) -> int:
+        """Requests so far."""
+        return self._used
+
+    def is_fit(self) -> bool:
+        """Whether one more request can go out, now that what the server said meanwhile is read."""
+        if not self._streams:
+            self.poll()
+        return self.has_room
+
+    def begin(self, attempt: HttpAttempt) -> None:
+        """Send ``attempt``.
+
+        Raises:
+            ConnectionFailed: the connection is broken, and nothing was sent.
+        """
+        attempt.begin_http2(self)
+
+    def open(self, user: StreamUser, raw: Sequence[Raw], end: bool, is_head_request: bool = False) -> Http2Stream:
+        """Send the head of a request.
+
+        Args:
+            user: gets the response. raw: the fields, ``:method`` first. end: there is no body.
+
+        Raises:
+            ConnectionFailed: the connection can take no more, and nothing was sent.
+        """
+        if not self.has_room:
+            raise PeerClosed("the connection takes no further requests")
+        try:
+            number = self.engine.open(raw, end, is_head_request)
+        except LocalProtocolError as error:
+            self._goodbye = True  # all numbers are used up
+            raise PeerClosed(str(error)) from error
+        self._streams[number] = stream = Http2Stream(self, number, user)
+        self._used += 1
+        self._stream.keep_loop_alive(True)
+        self.flush()
+        return stream
+
+    def close(self) -> None:
+        """Close it with a goodbye; the pool knows."""
+        self._pool.engine.sweep.forget(self)
+        if not self._stream.is_lost:
+            self.engine.go_away()
+            self.flush()
+            self._stream.close()
+
+    def drop(self) -> None:
+        """Forget it after a fork."""
+        self._pool.engine.sweep.forget(self)
+        self._stream.drop()
+
+    def expire(self) -> None:
+        """It was unused for too long; called by the sweep."""
+        if self._streams:
+            self.deadline = time.monotonic() + _settings.current.keep_time
+        else:
+            self._leave()
+
+    # For streams
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the server to take them."""
+        return self._stream.unsent
+
+    def wait_until_drained(self) -> None:
+        """Block the calling greenlet while too much is unsent."""
+        self._stream.wait_until_drained()
+
+    def flush(self) -> None:
+        """Send what there is to send."""
+        if self._is_busy or self._stream.is_lost:
+            return  # what is said inside data_received() goes out in one piece behind it
+        data = self.engine.data_to_send()
+        if data:
+            self._write(data)
+
+    def poll(self) -> None:
+        """Read what is there without waiting for the hub."""
+        self._stream.poll()
+
+    def give_up(self, stream: Http2Stream, code: Code) -> None:
+        """A stream was cancelled."""
+        self.engine.reset(stream.number, code)
+        self.flush()
+        self.ended(stream)
+
+    def ended(self, stream: Http2Stream) -> None:
+        """A stream is over: there is room for another."""
+        self._streams.pop(stream.number, None)
+        if stream.number in self.engine.streams:
+            self.engine.reset(stream.number, Code.NO_ERROR)  # answered before it had all of the request
+            self.flush()
+        if not self._streams:
+            self._stream.keep_loop_alive(False)
+            self.deadline = time.monotonic() + _settings.current.keep_time
+            if self._goodbye:
+                self._leave()
+                return
+        if not self._is_busy:
+            self._pool.room_made(self)
+
+    # As the receiver of a Stream
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what the server says."""
+        self._is_busy = True
+        try:
+            for event in self.engine.receive(data, time.monotonic()):
+                self._take(event)
+        finally:
+            self._is_busy = False
+        if self._stream.is_lost:
+            return
+        self.flush()
+        if self._goodbye and not self._streams:
+            self._leave()
+        else:
+            self._pool.room_made(self)
+
+    def connection_lost(self, error: ConnectionFailed | None) -> None:
+        """Nothing more will come."""
+        self._lose(error or PeerClosed("the server closed the connection before its answer was complete"))
+
+    def _take(self, event: events.Event) -> None:
+        if type(event) is events.GoAwayReceived:
+            self._say_goodbye(event)
+        elif type(event) is events.ConnectionBroken:
+            self._break(event)
+        elif type(event) is events.WindowOpened:
+            for each in [self._streams.get(event.stream)] if event.stream else list(self._streams.values()):
+                if each is not None:
+                    each.window_opened()
+        elif type(event) is events.StreamReset:
+            stream = self._streams.pop(event.stream, None)
+            if stream is not None:
+                stream.fail(_reset_error(event))
+        elif (number := getattr(event, "stream", None)) is not None:
+            stream = self._streams.get(number)
+            if stream is not None:
+                stream.take(event)
+            elif type(event) is events.BodyReceived:
+                self.engine.acknowledge(event.stream, event.size)
+
+    def _say_goodbye(self, event: events.GoAwayReceived) -> None:
+        self._goodbye = True
+        self._pool.close_to_others(self)
+        reason = f"the server takes no more requests on this connection: {code_name(event.code)}"
+        for number in [each for each in self._streams if each > event.last]:
+            self.engine.reset(number, Code.CANCEL)
+            self._streams.pop(number).fail(NotProcessed(reason))
+
+    def _break(self, event: events.ConnectionBroken) -> None:
+        error: Exception
+        if self.engine.has_settings:
+            error = RemoteProtocolError(f"the answer is not valid HTTP/2: {event.reason}")
+        else:
+            error = NotProcessed("the server does not speak HTTP/2")
+            self._pool.has_no_http2()
+        self._is_busy = False
+        self.flush()
+        self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        if not self.engine.has_settings and isinstance(error, PeerClosed):
+            self._pool.has_no_http2()
+            error = NotProcessed("the server does not speak HTTP/2")
+        self._goodbye = True
+        self._pool.close_to_others(self)
+        streams, self._streams = self._streams, {}
+        for stream in streams.values():
+            stream.fail(error)  # first, so that a pool to which they go back is not forgotten as empty
+        self._leave()
+
+    def _leave(self) -> None:
+        self.close()
+        self._pool.forget(self)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._stream.write(data)
+        except ConnectionFailed:
+            self._stream.poll()  # the reading side tells, and what the server said before it closed
+
+    def __repr__(self) -> str:
+        return f"<Http2Connection {self._pool.origin} {len(self._streams)} streams, {self._used} uses>"
+
+
+def _reset_error(event: events.StreamReset) -> Exception:
+    if event.is_ours:
+        return RemoteProtocolError(f"the answer is not valid HTTP/2: {event.reason or code_name(event.code)}")
+    if event.code == Code.REFUSED_STREAM:
+        return NotProcessed("the server refused the request before it looked at it")
+    return PeerClosed(f"the server gave the request up: {code_name(event.code)}")
