@@ -207,6 +207,10 @@ class Http2Connection:
 
     # For the pool
 
+    def enter(self) -> None:
+        """It was opened: take what waits."""
+        self._pool.share(self)
+
     @property
     def has_room(self) -> bool:
         """Whether one more request can go out."""

@@ -16,11 +16,11 @@ from skitai.net.channel import TlsChannel
 from skitai.net.connect import connect
 from skitai.net.tls import client_context
 from skitai.was import _settings
-from skitai.was._http2_connection import Http2Connection
 from skitai.was._http_connection import HttpConnection
 
 if TYPE_CHECKING:
     from skitai.was._engine import Engine
+    from skitai.was._http2_connection import Http2Connection
     from skitai.was._http_attempt import HttpAttempt
 
 _BOTH = ("h2", "http/1.1")
@@ -95,12 +95,17 @@ class HttpPool:
     def forget(self, connection: HttpConnection | Http2Connection) -> None:
         """``connection`` is closed."""
         self._open.discard(connection)
-        if isinstance(connection, Http2Connection):
-            self.close_to_others(connection)
-        elif connection in self._idle:
+        if connection in self._idle:
             self._idle.remove(connection)
+        elif connection in self._shared:
+            self._shared.remove(connection)
         self._connect_more()
         self._forget_if_empty()
+
+    def share(self, connection: Http2Connection) -> None:
+        """``connection`` is open, for many attempts at the same time."""
+        self._shared.append(connection)
+        self.room_made(connection)
 
     def room_made(self, connection: Http2Connection) -> None:
         """``connection`` may take further attempts."""
@@ -166,12 +171,8 @@ class HttpPool:
         else:
             self._connecting -= 1
             self._open.add(connection)
-            if isinstance(connection, Http2Connection):
-                self._shared.append(connection)
-                self.room_made(connection)
-            else:
-                self.give_back(connection)
-                self._connect_more()
+            connection.enter()
+            self._connect_more()
             return
         self._connecting -= 1
         # All others wait for this one as well when one connection may be enough for all.
@@ -195,7 +196,11 @@ class HttpPool:
         else:
             channel = connect(origin.host, origin.port, deadline, client_context(origin.verify))
             is_http2 = False
-        return Http2Connection(self, channel) if is_http2 else HttpConnection(self, channel)
+        if not is_http2:
+            return HttpConnection(self, channel)
+        from skitai.was._http2_connection import Http2Connection  # h2 is loaded by who needs it
+
+        return Http2Connection(self, channel)
 
     # Internals
 

@@ -324,7 +324,9 @@ def test_a_promise_is_nothing_over_http_1(give) -> None:
         )
       )
     # fmt: on
-    assert give(promise).text.startswith("Promise Sent")
+    answer = give(promise)
+    assert answer.text.startswith("Promise Sent")
+    assert not [name for name, _ in answer.fields if name.lower() == "link"]
 
 
 @pytest.mark.row("SAD-RESP-19")

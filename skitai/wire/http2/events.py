@@ -58,7 +58,7 @@ class TrailersReceived(NamedTuple):
 
 
 class StreamReset(NamedTuple):
-    """A stream is over before its time. ``is_ours``: the peer broke a rule (``reason``) and was told; else it gave up."""
+    """A stream is over before its time. ``is_ours``: the peer broke a rule, ``reason``; else it gave the stream up."""
 
     stream: int
     code: int
