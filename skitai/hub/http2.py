@@ -286,21 +286,20 @@ class Http2Session:
             self._outbox.put(data)
 
     def flush_some(self, size: int) -> None:
-        """``size`` more bytes of a body are ready; waits for a client that takes none.
-
-        Raises:
-            ClientDisconnected: it is gone.
-        """
+        """``size`` more bytes of a body are ready, and more will follow."""
         self._unflushed += size
         if self._unflushed > MOST_JOINED:
             self._unflushed = 0
             data = self.engine.data_to_send()
             if data:
                 self._outbox.put(data)
-            self._outbox.wait()
 
     def wait(self) -> None:
-        """Wait while a lot is unsent. Raises ClientDisconnected when the client is gone."""
+        """Wait while a lot is unsent, before more is made.
+
+        Raises:
+            ClientDisconnected: the client is gone.
+        """
         if self._outbox.size:
             self._outbox.wait()
 

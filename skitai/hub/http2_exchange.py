@@ -233,6 +233,7 @@ class Http2Exchange(Exchange):
         before = self.bytes_out
         view: bytes | memoryview = data if len(data) <= PIECE else memoryview(data)
         while True:
+            session.wait()
             self._check()
             room = engine.window(stream)
             if room <= 0 and view:
@@ -245,7 +246,6 @@ class Http2Exchange(Exchange):
                 break
             session.flush_some(len(part))
         session.flush()
-        session.wait()
         if before // MOST_AT_ONCE != self.bytes_out // MOST_AT_ONCE:
             gevent.sleep(0)  # let all others have a turn
 

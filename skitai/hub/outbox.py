@@ -6,6 +6,7 @@ the hub. Whoever makes a lot waits until there is room.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from gevent import get_hub
 from gevent.event import Event
 
 from skitai.errors import ClientDisconnected
-from skitai.hub.connection import MOST_AT_ONCE, WRITE
+from skitai.hub.connection import WRITE
 from skitai.net.timers import NEVER, TICK, sweep
 
 if TYPE_CHECKING:
@@ -35,11 +36,11 @@ class Outbox:
         size: bytes that wait. deadline: for the sweep.
     """
 
-    __slots__ = ("_connection", "_on_empty", "_room", "_view", "_watcher", "deadline", "size")
+    __slots__ = ("_connection", "_on_empty", "_parts", "_room", "_watcher", "deadline", "size")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._view: memoryview = memoryview(b"")
+        self._parts: deque[bytes | memoryview] = deque()
         self._room = Event()
         self._room.set()
         self._on_empty: Callable[[], None] | None = None
@@ -51,15 +52,12 @@ class Outbox:
         """Send ``data``, now or later; never waits. Nothing happens when the connection is closed."""
         if self._connection.is_closed:
             return
-        if self.size:
-            self._view = memoryview(bytes(self._view) + data)
-            self.size = len(self._view)
-            if self.size > MOST_UNSENT:
-                self._connection.abort()
-            return
-        self._view = memoryview(data)
-        self.size = len(data)
-        if not self._send():
+        was_empty = not self.size
+        self._parts.append(data)
+        self.size += len(data)
+        if self.size > MOST_UNSENT:
+            self._connection.abort()
+        elif was_empty and not self._send():
             self._wait_for_socket()
 
     def wait(self) -> None:
@@ -68,7 +66,7 @@ class Outbox:
         Raises:
             ClientDisconnected: the client is gone.
         """
-        if self.size > HIGH_WATER:
+        while self.size > HIGH_WATER:
             self._room.clear()
             self._room.wait()
         if self._connection.is_closed:
@@ -87,7 +85,7 @@ class Outbox:
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
-        self._view = memoryview(b"")
+        self._parts.clear()
         self.size = 0
         self._on_empty = None
         self._room.set()
@@ -102,20 +100,23 @@ class Outbox:
 
     def _send(self) -> bool:
         """Send what the socket takes; return whether that was everything."""
-        transport = self._connection.transport
+        transport, parts = self._connection.transport, self._parts
         try:
-            while self._view:
-                self._view = self._view[transport.send(self._view[:MOST_AT_ONCE]) :]
+            while parts:
+                part = parts[0]
+                sent = transport.send(part)
+                self.size -= sent
+                if sent == len(part):
+                    parts.popleft()
+                else:
+                    parts[0] = memoryview(part)[sent:]
             if transport.pending:
                 transport.flush()
         except BlockingIOError:
             pass
         except OSError:
-            self._view = memoryview(b"")
-            self.size = 0
             self._connection.abort()
             return True
-        self.size = len(self._view)
         return self._is_done
 
     def _wait_for_socket(self) -> None:

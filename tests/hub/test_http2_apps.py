@@ -14,7 +14,6 @@ from hpack import Decoder, Encoder
 from skitai import was
 from skitai.hub.site import Site
 from skitai.saddle import Saddle
-from skitai.wire.fields import Fields
 from skitai.wire.http2 import frames
 from skitai.wire.http2.frames import END_HEADERS, END_STREAM, PREFACE, SETTINGS, FrameReader, serialize
 from tests.hub.http2_client import Http2Client
