@@ -286,7 +286,7 @@ class Http2Session:
             self._outbox.put(data)
 
     def flush_some(self, size: int) -> None:
-        """``size`` more bytes of a body are ready, and more will follow."""
+        """``size`` more bytes of a body are ready: send them when they are many, also before the end of a read."""
         self._unflushed += size
         if self._unflushed > MOST_JOINED:
             self._unflushed = 0

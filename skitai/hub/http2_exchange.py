@@ -242,9 +242,9 @@ class Http2Exchange(Exchange):
             part, view = view[:room], view[room:]
             engine.send_data(stream, part, end and not view)
             self.bytes_out += len(part)
+            session.flush_some(len(part))
             if not view:
                 break
-            session.flush_some(len(part))
         session.flush()
         if before // MOST_AT_ONCE != self.bytes_out // MOST_AT_ONCE:
             gevent.sleep(0)  # let all others have a turn

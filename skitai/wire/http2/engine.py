@@ -19,8 +19,6 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from h2 import events as h2_events
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.exceptions import ProtocolError as H2Error
 from h2.settings import SettingCodes, Settings
 
@@ -30,7 +28,7 @@ from skitai.wire.events import RequestHead
 from skitai.wire.fields import Fields
 from skitai.wire.http2 import frames
 from skitai.wire.http2.caps import Caps
-from skitai.wire.http2.coders import Raw, SectionDecoder, SectionEncoder
+from skitai.wire.http2.coders import Raw
 from skitai.wire.http2.errors import BrokenConnection, Code, StreamError
 from skitai.wire.http2.events import (
     BodyReceived,
@@ -49,6 +47,7 @@ from skitai.wire.http2.events import (
 )
 from skitai.wire.http2.frames import Frame, FrameReader
 from skitai.wire.http2.heads import Refused, Requests, content_length, raw_fields, response_head, trailer_fields
+from skitai.wire.http2.states import States
 
 #: Streams that a client may have open at one time; RFC 9113 section 6.5.2 recommends no fewer than 100.
 MOST_STREAMS: Final = 128
@@ -57,42 +56,6 @@ STREAM_WINDOW: Final = 256 * 1024
 CONNECTION_WINDOW: Final = 2 * 1024 * 1024
 #: How much larger than its limit a header section may be to get an answer (431) instead of the end of the connection.
 HEADER_SLACK: Final = 4
-
-_CONFIGS: Final = {
-    is_client: H2Configuration(
-        client_side=is_client,
-        header_encoding=None,
-        # heads.py does these, with an error for the stream instead of one for the connection, and at half the cost.
-        validate_inbound_headers=False,
-        normalize_inbound_headers=False,
-        validate_outbound_headers=False,
-        normalize_outbound_headers=False,
-    )
-    for is_client in (False, True)
-}
-
-
-class _Connection(H2Connection):
-    """The states and windows of a connection, and no second count of its streams."""
-
-    # Of each stream that has ended h2 remembers how. A connection that lives for days would keep some 6 MB of that.
-    MAX_CLOSED_STREAMS = 1_000
-
-    @property
-    def open_inbound_streams(self) -> int:
-        """h2 would end the connection for one stream too many; the engine counts, and refuses the stream."""
-        return 0
-
-    open_outbound_streams = open_inbound_streams
-
-    def retire(self, number: int) -> bool:
-        """Forget a stream when it is closed. h2 looks for such ones among all streams whenever one is opened."""
-        stream = self.streams.get(number)
-        if stream is None or not stream.closed:
-            return False
-        del self.streams[number]
-        self._closed_streams[number] = stream.closed_by
-        return True
 
 
 class _Stream:
@@ -133,7 +96,7 @@ class Http2Engine:
         self._reader = FrameReader(is_server, limits.header_bytes * HEADER_SLACK)
         self._caps = Caps()
         self._requests = Requests(limits, has_connect_protocol)
-        self._h2 = h2 = _Connection(_CONFIGS[not is_server])
+        self._h2 = h2 = States(is_server, limits.header_bytes * HEADER_SLACK)
         values = {
             SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
             SettingCodes.MAX_HEADER_LIST_SIZE: limits.header_bytes,
@@ -145,8 +108,6 @@ class Http2Engine:
         else:
             values[SettingCodes.ENABLE_PUSH] = 0
         h2.local_settings = Settings(client=not is_server, initial_values=values)
-        h2.decoder = SectionDecoder(limits.header_bytes * HEADER_SLACK)
-        h2.encoder = SectionEncoder()
         self._out = b""
         self._limit: int | None = None  # the last stream of a GOAWAY that we sent
         self.streams: dict[int, _Stream] = {}
@@ -181,7 +142,7 @@ class Http2Engine:
             ValueError: the settings are not valid; nothing has begun.
         """
         payload = _decode_settings(settings)
-        probe = _Connection(_CONFIGS[False])
+        probe = States(True, 0)
         try:
             probe.initiate_upgrade_connection(base64.urlsafe_b64encode(payload))
         except H2Error as error:
@@ -257,6 +218,11 @@ class Http2Engine:
         if kind == frames.HEADERS and not self._is_server and frame.stream % 2 == 0:
             raise BrokenConnection(Code.PROTOCOL_ERROR, "a server opened a stream that it had not promised")
         try:
+            if kind == frames.HEADERS and self._is_server:
+                raw = self._h2.take_request(frame)
+                if raw is not None:
+                    self._begin_request(frame.stream, raw, bool(frame.flags & frames.END_STREAM), events, now)
+                    return
             for event in self._h2.receive_data(frame.data):
                 handler = self._handlers.get(type(event))
                 if handler is not None:
@@ -265,7 +231,7 @@ class Http2Engine:
             raise
         except H2Error as error:
             raise BrokenConnection(_code_of(error), str(error)) from error
-        if frame.stream:
+        if frame.stream and (kind == frames.RST_STREAM or frame.flags & frames.END_STREAM):
             self._retire(frame.stream)
 
     def _was_open(self, number: int) -> bool:
@@ -280,13 +246,14 @@ class Http2Engine:
 
     def _on_request(self, event: h2_events.Event, events: list[Event], now: float) -> None:
         assert isinstance(event, h2_events.RequestReceived)
-        number, has_ended = event.stream_id, event.stream_ended is not None
+        self._begin_request(event.stream_id, event.headers, event.stream_ended is not None, events, now)
+
+    def _begin_request(self, number: int, raw: Sequence[Raw], has_ended: bool, events: list[Event], now: float) -> None:
         if len(self.streams) >= self._most_streams or self._limit is not None:
             self._h2.reset_stream(number, Code.REFUSED_STREAM)
             self._h2.retire(number)
             self._caps.count_reset(now)
             return
-        raw: Sequence[Raw] = event.headers
         self.last = number
         self.streams[number] = stream = _Stream()
         stream.has_head = True
@@ -303,10 +270,11 @@ class Http2Engine:
         events.append(RequestStarted(number, head, has_ended))
 
     def _expect(self, number: int, stream: _Stream, length: int | None, has_ended: bool) -> None:
-        """Count the bytes of a body ourselves: h2 would end the connection for one too many."""
-        self._h2.streams[number]._expected_content_length = None
-        if has_ended and length:
-            raise _wrong_length()
+        if has_ended:
+            if length:
+                raise _wrong_length()
+            return
+        self._h2.leave_length(number)
         stream.left = length
 
     def _on_interim(self, event: h2_events.Event, events: list[Event], now: float) -> None:
@@ -370,6 +338,7 @@ class Http2Engine:
 
     def _on_reset(self, event: h2_events.Event, events: list[Event], now: float) -> None:
         assert isinstance(event, h2_events.StreamReset)
+        self._h2.retire(event.stream_id)
         if self.streams.pop(event.stream_id, None) is None:
             return
         events.append(StreamReset(event.stream_id, int(event.error_code), not event.remote_reset))
@@ -410,8 +379,18 @@ class Http2Engine:
         return number
 
     def send_head(self, number: int, raw: Sequence[Raw], end: bool) -> None:
-        """As a server: send the head of a response, or an interim one (1xx). ``raw`` begins with ``:status``."""
-        self._call(number, self._h2.send_headers, number, raw, end)
+        """As a server: send the head of a response, or an interim one (1xx). ``raw`` begins with ``:status``.
+
+        Raises:
+            LocalProtocolError: the stream cannot send one.
+        """
+        self._check(number)
+        try:
+            self._h2.send_section(number, raw, end)
+        except H2Error as error:
+            raise LocalProtocolError(str(error)) from error
+        if end:
+            self._retire(number)
 
     def send_data(self, number: int, data: bytes | memoryview, end: bool) -> None:
         """Send a part of a body, of at most :meth:`window` bytes.
@@ -419,33 +398,35 @@ class Http2Engine:
         Raises:
             LocalProtocolError: it is larger, or the stream cannot send.
         """
+        self._check(number)
         self._caps.sent_data()
-        self._call(number, self._h2.send_data, number, data, end)
+        try:
+            self._h2.send_part(number, data, end)
+        except H2Error as error:
+            raise LocalProtocolError(str(error)) from error
+        if end:
+            self._retire(number)
 
     def send_trailers(self, number: int, fields: Fields) -> None:
         """End a body with a trailer section.
 
         Raises:
-            LocalProtocolError: a field is not valid.
+            LocalProtocolError: a field is not valid, or the stream cannot send.
         """
-        self._call(number, self._h2.send_headers, number, raw_fields(fields), True)
-
-    def _call(self, number: int, method: Callable[..., None], *args: object) -> None:
-        if number not in self.streams:
-            raise LocalProtocolError(f"stream {number} is closed")
+        self._check(number)
         try:
-            method(*args)
+            self._h2.send_headers(number, raw_fields(fields), end_stream=True)
         except H2Error as error:
             raise LocalProtocolError(str(error)) from error
         self._retire(number)
 
+    def _check(self, number: int) -> None:
+        if number not in self.streams or self.is_broken:
+            raise LocalProtocolError(f"stream {number} is closed")
+
     def window(self, number: int) -> int:
         """Return how many bytes of a body may go out now in one frame; 0 or less: wait for WindowOpened."""
-        h2 = self._h2
-        stream = h2.streams.get(number)
-        if stream is None:
-            return 0
-        return min(h2.outbound_flow_control_window, stream.outbound_flow_control_window, h2.max_outbound_frame_size)
+        return self._h2.room(number)
 
     def acknowledge(self, number: int, size: int) -> None:
         """A part of a body was consumed: the peer may send as much again."""

@@ -6,6 +6,7 @@ nobody can make us keep 16 MB for it, and a header section in many frames is bou
 
 from __future__ import annotations
 
+import struct
 from typing import Final, NamedTuple
 
 from skitai.wire.http2.errors import BrokenConnection, Code
@@ -38,6 +39,9 @@ _RULES: Final[dict[int, tuple[bool | None, int | None]]] = {
     WINDOW_UPDATE: (None, 4),
     CONTINUATION: (True, None),
 }
+
+
+_unpack_header = struct.Struct("!HBBBI").unpack_from
 
 
 class Frame(NamedTuple):
@@ -106,9 +110,9 @@ class FrameReader:
         buffer = self._buffer
         if len(buffer) < 9:
             return None
-        length = int.from_bytes(buffer[:3], "big")
-        kind, flags = buffer[3], buffer[4]
-        stream = int.from_bytes(buffer[5:9], "big") & 0x7FFFFFFF
+        high, low, kind, flags, stream = _unpack_header(buffer)
+        length = high << 8 | low
+        stream &= 0x7FFFFFFF
         self._check(kind, flags, stream, length)
         end = 9 + length
         if len(buffer) < end:
@@ -164,9 +168,17 @@ class FrameReader:
         self._section_stream = 0 if flags & END_HEADERS else stream
 
 
+_pack_header = struct.Struct("!IBBI").pack
+
+
+def frame_header(size: int, kind: int, flags: int, stream: int) -> bytes:
+    """Return the header of a frame with ``size`` bytes of payload (section 4.1)."""
+    return _pack_header(size, kind, flags, stream)[1:]
+
+
 def serialize(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """Return a frame."""
-    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+    return frame_header(len(payload), kind, flags, stream) + payload
 
 
 def goaway(last: int, code: int) -> bytes:
