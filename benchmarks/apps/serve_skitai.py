@@ -1,4 +1,4 @@
-"""Serve ``module:name`` with us as users do: ``python -m skitai serve_skitai.py PORT MODULE:NAME [log]``.
+"""Serve ``module:name`` as users do: ``python -m skitai serve_skitai.py PORT MODULE:NAME [log] [tls CERT KEY]``.
 
 ``log`` writes the request log to a temporary directory, as a deployed server would; otherwise there is none, as with
 the peers. The server is in this process (``workers=0``), so that the harness measures and ends one process.
@@ -15,6 +15,9 @@ import skitai
 if __name__ == "__main__":
     module, _, name = sys.argv[2].partition(":")
     skitai.mount("/", getattr(importlib.import_module(module), name))
+    if "tls" in sys.argv[3:]:
+        place = sys.argv.index("tls")
+        skitai.enable_ssl(sys.argv[place + 1], sys.argv[place + 2])
     with tempfile.TemporaryDirectory() as directory:
         skitai.run(
             port=int(sys.argv[1]),

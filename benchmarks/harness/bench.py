@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from harness.contenders import APPS, CASES, PEERS_BIN, Contender, environment
 from harness.idle import IdleSample, measure_idle
-from harness.load import WARM_UP, Cores, Sample, Shape, fetch, figure, measure, run_wrk, warm_page
+from harness.load import WARM_UP, Cores, Sample, Shape, fetch, figure, measure, run_h2load, run_wrk, warm_page
 from harness.pages import CALLS, HELLO, PAGES, Page
 from harness.peers_env import ensure_peers
 from harness.process import BenchError, Process, StartError, free_port
@@ -78,6 +79,7 @@ class Bench:
     def can_run(self, contender: Contender) -> bool:
         """Whether the contender is installed; if not, the table says so."""
         missing = [package for package in contender.packages if package not in self.peer_versions]
+        missing += [] if shutil.which(contender.command[0]) else [contender.command[0]]
         if missing:
             self.note(f"{contender.name}: left out: {', '.join(missing)} is not installed")
         return not missing
@@ -99,7 +101,7 @@ class Bench:
     def server(self, contender: Contender, pages: int, upstream: Upstream | None) -> Iterator[Upstream]:
         """One contender, started."""
         port = free_port()
-        command = [part.format(port=port) for part in contender.command]
+        command = [part.format(port=port, folder=self.folder) for part in contender.command]
         log = self.folder / "server.log"
         env = environment(upstream[1] if upstream else 0)
         with Process(command, self.cores.server, self.seconds * pages * TRIES + SPARE, log, env, APPS) as process:
@@ -124,7 +126,8 @@ class Bench:
                     for page in pages:
                         results[page.key][one.name].append(samples.get(page.key))
         connections = pages[0].shape.connections
-        condition = f"{connections} connections, {self.seconds} s each, rounds: {self.rounds}."
+        how = "connection" if connections == 1 else "connections"
+        condition = f"{connections} {how}, {self.seconds} s each, rounds: {self.rounds}."
         return section(case, condition, page_tables(case, results, self.rounds), self.notes)
 
     def samples(self, contender: Contender, pages: Sequence[Page], upstream: Upstream | None) -> dict[str, Sample]:
@@ -157,7 +160,9 @@ class Bench:
             self.broken.add((contender.name, page.key))
             return None
         try:
-            if is_cold:
+            if page.shape.streams:
+                run_h2load(port, self.cores.load, shape, WARM_UP)
+            elif is_cold:
                 run_wrk(port, self.cores.load, shape, WARM_UP)
             else:
                 warm_page(port, shape)

@@ -1,15 +1,18 @@
-"""One measurement by wrk: ask once to see the right page, warm up, load, and refuse a run with errors."""
+"""One measurement by wrk or h2load: ask once to see the right page, warm up, load, and refuse a run with errors."""
 
 from __future__ import annotations
 
 import http.client
 import re
 import resource
+import ssl
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.process import BenchError, Process, core_seconds
 
@@ -48,14 +51,17 @@ class Shape:
     connections: int
     path: str = "/"
     script: Path | None = None  # in Lua, makes each request
+    streams: int = 0  # of HTTP/2 on each connection, sent by h2load; 0 is HTTP/1.1, by wrk
+    is_tls: bool = False
     fields: tuple[str, ...] = ()  # header fields of every request, as "Name: value"
 
 
-def visit(port: int, path: str, fields: Sequence[str] = ()) -> tuple[bytes, list[str]]:
+def visit(port: int, path: str, fields: Sequence[str] = (), is_tls: bool = False) -> tuple[bytes, list[str]]:
     """One GET over a connection of its own.
 
     Args:
         fields: header fields as "Name: value".
+        is_tls: over TLS, with whatever certificate.
 
     Returns:
         The body, and the cookies that were set, as "name=value".
@@ -63,7 +69,13 @@ def visit(port: int, path: str, fields: Sequence[str] = ()) -> tuple[bytes, list
     Raises:
         BenchError: the status is not 200 or the connection failed.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection: http.client.HTTPConnection
+    if is_tls:
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", port, timeout=10, context=ssl._create_unverified_context()
+        )
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         return ask(connection, path, fields)
     finally:
@@ -83,9 +95,9 @@ def ask(connection: http.client.HTTPConnection, path: str, fields: Sequence[str]
     return body, [field.partition(";")[0] for field in response.headers.get_all("Set-Cookie", [])]
 
 
-def fetch(port: int, path: str = "/") -> bytes:
+def fetch(port: int, path: str = "/", is_tls: bool = False) -> bytes:
     """The body of one GET. Errors as :func:`visit`."""
-    return visit(port, path)[0]
+    return visit(port, path, (), is_tls)[0]
 
 
 def warm_page(port: int, shape: Shape) -> None:
@@ -139,6 +151,41 @@ def run_wrk(port: int, core: int, shape: Shape, seconds: int) -> str:
         raise BenchError(f"wrk ended with {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}")
     check_report(done.stdout)
     return done.stdout
+
+
+class Http2Report(NamedTuple):
+    """What h2load saw."""
+
+    requests: int
+    rate: float
+    median_ms: float
+    p99_ms: float
+
+
+def run_h2load(port: int, core: int, shape: Shape, seconds: int) -> Http2Report:
+    """Load the server over HTTP/2.
+
+    Raises:
+        BenchError: h2load failed, or a request did.
+    """
+    with tempfile.NamedTemporaryFile() as log:
+        command = ["taskset", "-c", str(core), "h2load", "-t1", f"-c{shape.connections}", f"-m{shape.streams}"]
+        command += [f"-D{seconds}", f"--log-file={log.name}"]
+        command.append(f"{'https' if shape.is_tls else 'http'}://127.0.0.1:{port}{shape.path}")
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise BenchError("h2load did not end in time") from error
+        if done.returncode:
+            raise BenchError(f"h2load ended with {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}")
+        times = sorted(int(line.split(b"\t")[2]) for line in log.read().splitlines())
+    report = done.stdout
+    requests = int(figure(r"(\d+) succeeded", report))
+    failed = int(figure(r"(\d+) failed", report)) + int(figure(r"(\d+) errored", report))
+    if not requests or failed or not times or "Application protocol: h2" not in report:
+        raise BenchError(f"h2load: {requests} requests succeeded, {failed} failed")
+    rate = figure(rf"finished in {NUMBER}s, ", report)
+    return Http2Report(requests, requests / rate, times[len(times) // 2] / 1000, times[len(times) * 99 // 100] / 1000)
 
 
 def children_seconds() -> float:
@@ -197,14 +244,19 @@ def measure(server: Process, port: int, cores: Cores, shape: Shape, seconds: int
         BenchError: wrk failed or saw any error.
     """
     meter = Meter(cores, server, upstream)
-    report = run_wrk(port, cores.load, shape, seconds)
+    report: Http2Report | str = (run_h2load if shape.streams else run_wrk)(port, cores.load, shape, seconds)
     usage = meter.usage()
-    requests = int(figure(r"(\d+) requests in", report))
+    if isinstance(report, Http2Report):
+        requests, rate, median, p99 = report
+    else:
+        requests = int(figure(r"(\d+) requests in", report))
+        rate = figure(rf"Requests/sec:\s+{NUMBER}", report)
+        median, p99 = milliseconds(report, 50), milliseconds(report, 99)
     return Sample(
-        rate=figure(rf"Requests/sec:\s+{NUMBER}", report),
+        rate=rate,
         requests=requests,
-        median_ms=milliseconds(report, 50),
-        p99_ms=milliseconds(report, 99),
+        median_ms=median,
+        p99_ms=p99,
         server_core=usage.server_core,
         load_core=usage.load_core,
         others=usage.others,

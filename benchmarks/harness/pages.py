@@ -43,11 +43,11 @@ class Page:
     title: str = ""
 
 
-def answers(expected: bytes, path: str = "/") -> Check:
+def answers(expected: bytes, path: str = "/", is_tls: bool = False) -> Check:
     """A check that the body of ``path`` is ``expected``, but for the line break that some add at the end."""
 
     def check(port: int) -> Sequence[str]:
-        body = fetch(port, path)
+        body = fetch(port, path, is_tls)
         if body.rstrip(b"\n") != expected.rstrip(b"\n"):
             raise BenchError(f"wrong page: {body[:60]!r} instead of {expected[:60]!r}")
         return ()
@@ -89,7 +89,25 @@ def check_session(port: int) -> Sequence[str]:
     return fields
 
 
+def http2_pages(case: str, is_tls: bool) -> list[Page]:
+    """A short and a longer text, on one stream after the other and on a hundred at the same time."""
+    return [
+        Page(
+            f"{case}-{name}-{streams}",
+            Shape(1, path, streams=streams, is_tls=is_tls),
+            answers(body, path, is_tls),
+            f"{title}, {streams} {'stream' if streams == 1 else 'streams'}",
+        )
+        for name, path, body, title in (("hello", "/", HELLO, "Hello world"), ("10k", "/10k", TEN_KB, "10 KB"))
+        for streams in (1, 100)
+    ]
+
+
+TEN_KB = b"x" * 10_240
+
 PAGES: dict[str, list[Page]] = {
+    "http2": http2_pages("http2", False),
+    "http2-tls": http2_pages("http2-tls", True),
     "hello": [Page("hello", Shape(64), answers(HELLO))],
     "varied": [Page("varied", Shape(64, script=SCRIPTS / "varied.lua"), answers(HELLO))],
     "flask": [Page("flask", Shape(64), answers(HELLO))],
