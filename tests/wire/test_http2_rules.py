@@ -183,6 +183,9 @@ def test_4_3_a_section_in_many_frames() -> None:
 )
 def test_5_1_idle_streams_take_headers_and_priority_only(frame: bytes) -> None:
     Peer().expect_broken(P, frame)
+    peer = Peer()
+    peer.say(peer.headers(1))  # what h2 makes of it depends on whether the connection was used
+    peer.expect_broken(P, frame[:8] + bytes((frame[8] + 2,)) + frame[9:])
 
 
 def test_5_1_priority_on_an_idle_stream_is_fine() -> None:
@@ -694,3 +697,80 @@ def test_client_goes_on_after_goaway() -> None:
     ask(peer)
     events = peer.say(frames.goaway(1, 0), peer.headers(1, OK))
     assert events[0] == GoAwayReceived(1, 0) and isinstance(events[1], ResponseStarted)
+
+
+def opened(peer: Peer) -> Peer:
+    """A stream that waits for its answer."""
+    ask(peer)
+    peer.collect()
+    return peer
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (serialize(PING, 0, 1, b"12345678"), P),
+        (serialize(PING, 0, 0, b"1234567"), F),
+        (serialize(SETTINGS, 0, 1, b""), P),
+        (serialize(SETTINGS, 0, 0, b"123"), F),
+        (serialize(SETTINGS, ACK, 0, b"123456"), F),
+        (serialize(SETTINGS, 0, 0, setting(2, 1)), P),  # 6.5.2: servers do not ask for pushes
+        (serialize(SETTINGS, 0, 0, setting(4, 1 << 31)), FC),
+        (serialize(SETTINGS, 0, 0, setting(5, 1)), P),
+        (serialize(DATA, 0, 0, b"x"), P),
+        (serialize(DATA, 0, 3, b"x"), P),
+        (serialize(HEADERS, END_HEADERS, 0, b"\x88"), P),
+        (serialize(HEADERS, END_HEADERS, 3, b"\x88"), P),
+        (serialize(HEADERS, END_HEADERS, 1, b"\x80"), C),
+        (serialize(HEADERS, 0, 1, b"\x88") + serialize(PING, 0, 0, b"12345678"), P),
+        (serialize(RST_STREAM, 0, 0, number(8)), P),
+        (serialize(RST_STREAM, 0, 3, number(8)), P),
+        (serialize(RST_STREAM, 0, 1, b"123"), F),
+        (serialize(PRIORITY, 0, 0, number(1) + b"\x10"), P),
+        (serialize(WINDOW_UPDATE, 0, 0, number(0)), P),
+        (serialize(WINDOW_UPDATE, 0, 0, number(0x7FFFFFFF)), FC),
+        (serialize(WINDOW_UPDATE, 0, 3, number(1)), P),
+        (serialize(WINDOW_UPDATE, 0, 1, b"123"), F),
+        (serialize(CONTINUATION, END_HEADERS, 1, b"\x88"), P),
+        (serialize(frames.GOAWAY, 0, 1, b"\0" * 8), P),
+        (serialize(PUSH_PROMISE, END_HEADERS, 1, number(2) + b"\x82"), P),
+        ((16_385).to_bytes(3, "big") + bytes((DATA, 0)) + number(1), F),
+    ],
+)
+def test_client_frames_that_end_the_connection(data: bytes, code: Code) -> None:
+    opened(Peer(is_server=False)).expect_broken(code, data)
+
+
+def test_client_streams_end_alone() -> None:
+    for data, code in (
+        (serialize(WINDOW_UPDATE, 0, 1, number(0)), P),
+        (serialize(WINDOW_UPDATE, 0, 1, number(0x7FFFFFFF)), FC),
+    ):
+        opened(Peer(is_server=False)).expect_reset(1, code, data)
+
+
+def test_client_the_server_must_say_settings_first() -> None:
+    from skitai.wire.http2.engine import Http2Engine
+
+    for first in (serialize(PING, 0, 0, b"12345678"), serialize(SETTINGS, ACK, 0), b"HTTP/1.1 400 Bad Request\r\n\r\n"):
+        engine = Http2Engine(False, Limits())
+        engine.begin()
+        engine.receive(first, 0)
+        assert engine.is_broken
+
+
+def test_client_what_comes_late_is_ignored() -> None:
+    peer = opened(Peer(is_server=False))
+    peer.say(peer.headers(1, OK))
+    peer.say(serialize(WINDOW_UPDATE, 0, 1, number(5)), serialize(RST_STREAM, 0, 1, number(0)))
+    assert peer.goodbye() is None
+    ask(peer)
+    peer.engine.reset(3, Code.CANCEL)
+    peer.say(peer.headers(3, OK, end=False), peer.data(3, b"x" * 100, end=True))
+    assert peer.goodbye() is None
+
+
+def test_client_unknown_error_codes_are_fine() -> None:
+    peer = opened(Peer(is_server=False))
+    assert peer.say(serialize(RST_STREAM, 0, 1, number(0xFF))) == [StreamReset(1, 0xFF, False)]
+    assert peer.say(frames.goaway(1, 0xFF)) == [GoAwayReceived(1, 0xFF)]

@@ -213,8 +213,10 @@ class Http2Engine:
             error = StreamError(Code.PROTOCOL_ERROR, "a WINDOW_UPDATE of 0")
             self._end_stream(frame.stream, error, events, now)
             return
-        if kind == frames.RST_STREAM and frame.stream not in self.streams and self._was_open(frame.stream):
-            return  # it ended before the peer knew (section 5.1, "closed"); h2 would end the connection
+        if kind == frames.RST_STREAM and frame.stream not in self.streams:
+            if self._was_open(frame.stream):
+                return  # it ended before the peer knew (section 5.1, "closed"); h2 would end the connection
+            raise BrokenConnection(Code.PROTOCOL_ERROR, "RST_STREAM for a stream that was never opened")
         if kind == frames.HEADERS and not self._is_server and frame.stream % 2 == 0:
             raise BrokenConnection(Code.PROTOCOL_ERROR, "a server opened a stream that it had not promised")
         try:
