@@ -84,6 +84,11 @@ class Http2Session:
         try:
             for event in self.engine.receive(data, sweep.now):
                 self._take(event)
+        except Exception:  # a fault of ours must not leave the client waiting, nor whoever waits for it
+            self._server.logs.server.traceback(tag=repr(self._connection))
+            self.engine.go_away(Code.INTERNAL_ERROR)
+            self._end()
+            return
         finally:
             self._is_corked = False
         self.flush()
@@ -115,6 +120,8 @@ class Http2Session:
         """The server stops: take no new requests, and close when those that were taken are answered (section 6.8)."""
         self.engine.go_away()
         self.flush()
+        if self.engine.has_settings:  # else it has just connected, and is about to send its first request
+            self._go_on()
 
     # Events
 

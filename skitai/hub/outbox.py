@@ -6,7 +6,6 @@ the hub. Whoever makes a lot waits until there is room.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +39,8 @@ class Outbox:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._parts: deque[bytes | memoryview] = deque()
-        self._room = Event()
-        self._room.set()
+        self._parts: list[bytes | memoryview] = []  # few: an empty deque takes 600 bytes
+        self._room: Event | None = None
         self._on_empty: Callable[[], None] | None = None
         self._watcher: Any = None
         self.deadline = NEVER
@@ -67,6 +65,8 @@ class Outbox:
             ClientDisconnected: the client is gone.
         """
         while self.size > HIGH_WATER:
+            if self._room is None:
+                self._room = Event()
             self._room.clear()
             self._room.wait()
         if self._connection.is_closed:
@@ -88,11 +88,15 @@ class Outbox:
         self._parts.clear()
         self.size = 0
         self._on_empty = None
-        self._room.set()
+        self._make_room()
 
     def expire(self) -> None:
         """The client took nothing for too long; the sweep calls this."""
         self._connection.abort()
+
+    def _make_room(self) -> None:
+        if self._room is not None:
+            self._room.set()
 
     @property
     def _is_done(self) -> bool:
@@ -107,7 +111,7 @@ class Outbox:
                 sent = transport.send(part)
                 self.size -= sent
                 if sent == len(part):
-                    parts.popleft()
+                    del parts[0]
                 else:
                     parts[0] = memoryview(part)[sent:]
             if transport.pending:
@@ -132,7 +136,7 @@ class Outbox:
         if self._connection.is_closed:
             return
         if self.size <= HIGH_WATER // 2:
-            self._room.set()
+            self._make_room()
         if is_done:
             self._watcher.stop()
             sweep.forget(self)

@@ -352,6 +352,9 @@ class Http2Connection:
         try:
             for event in self.engine.receive(data, time.monotonic()):
                 self._take(event)
+        except Exception as error:  # a fault of ours must reach whoever waits
+            self._is_busy = False
+            self._lose(error)
         finally:
             self._is_busy = False
         if self._stream.is_lost:

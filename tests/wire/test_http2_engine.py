@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hpack import Encoder
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from skitai.errors import LocalProtocolError
 from skitai.settings import Limits
@@ -341,3 +344,50 @@ def test_goaway_of_the_server_reaches_the_client() -> None:
     told, _ = pair.exchange()
     assert without_noise(told) == [GoAwayReceived(1, 0)]
     assert pair.server.has_gone_away
+
+
+# Whatever comes, it means events or the end of the connection, never an exception
+
+
+_frames = st.builds(
+    serialize,
+    st.one_of(st.sampled_from(range(11)), st.integers(0, 255)),
+    st.one_of(st.sampled_from([0, 1, 4, 5, 8, 0x20, 0x2D]), st.integers(0, 255)),
+    st.sampled_from([0, 1, 1, 1, 2, 3, 3, 5, 99, 0x7FFFFFFF]),
+    st.one_of(
+        st.binary(max_size=40),
+        st.sampled_from([b"\0\0\0\0", b"\0\0\0\x01", b"\x7f\xff\xff\xff", b"12345678", b"\x88", setting(4, 0)]),
+        st.builds(lambda fields: bytes(Encoder().encode(fields)), st.sampled_from([GET, POST, [(":status", "200")]])),
+    ),
+)
+
+
+@given(st.lists(_frames, max_size=12), st.booleans(), st.integers(1, 200))
+@settings(max_examples=300, deadline=None)
+def test_any_frames(said: list[bytes], is_server: bool, size: int) -> None:
+    peer = Peer(is_server)
+    if not is_server:
+        peer.engine.open(_raw(GET), True)
+    peer.say(peer.headers(1, POST if is_server else [(":status", "200")], end=False))
+    data = b"".join(said)
+    for start in range(0, len(data), size):
+        for event in peer.engine.receive(data[start : start + size], 0.0):
+            number = getattr(event, "stream", 0)
+            if isinstance(event, RequestStarted) and number in peer.engine.streams:
+                peer.engine.send_head(number, [(b":status", b"200")], False)
+            if isinstance(event, BodyReceived):
+                peer.engine.acknowledge(number, event.size)
+            if number in peer.engine.streams and peer.engine.window(number) > 0 and is_server:
+                peer.engine.reset(number, Code.CANCEL)
+    peer.collect()
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes(data: bytes) -> None:
+    for is_server in (True, False):
+        peer = Peer(is_server)
+        peer.say(data)
+        engine = Http2Engine(is_server, Limits())
+        engine.begin()
+        engine.receive(data, 0.0)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from h2 import events as h2_events
@@ -97,33 +98,12 @@ class Http2Engine:
         self._caps = Caps()
         self._requests = Requests(limits, has_connect_protocol)
         self._h2 = h2 = States(is_server, limits.header_bytes * HEADER_SLACK)
-        values = {
-            SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-            SettingCodes.MAX_HEADER_LIST_SIZE: limits.header_bytes,
-        }
-        if is_server:
-            values[SettingCodes.MAX_CONCURRENT_STREAMS] = most_streams
-            if has_connect_protocol:
-                values[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
-        else:
-            values[SettingCodes.ENABLE_PUSH] = 0
-        h2.local_settings = Settings(client=not is_server, initial_values=values)
+        h2.local_settings = _local_settings(is_server, limits.header_bytes, most_streams, has_connect_protocol)
         self._out = b""
         self._limit: int | None = None  # the last stream of a GOAWAY that we sent
         self.streams: dict[int, _Stream] = {}
         self.last = 0
         self.is_broken = False
-        self._handlers: dict[type, Callable[[h2_events.Event, list[Event], float], None]] = {
-            h2_events.RequestReceived: self._on_request,
-            h2_events.InformationalResponseReceived: self._on_interim,
-            h2_events.ResponseReceived: self._on_response,
-            h2_events.TrailersReceived: self._on_trailers,
-            h2_events.DataReceived: self._on_data,
-            h2_events.StreamReset: self._on_reset,
-            h2_events.WindowUpdated: self._on_window,
-            h2_events.RemoteSettingsChanged: self._on_settings,
-            h2_events.PingAckReceived: self._on_ping_ack,
-        }
 
     # Beginning
 
@@ -226,9 +206,9 @@ class Http2Engine:
                     self._begin_request(frame.stream, raw, bool(frame.flags & frames.END_STREAM), events, now)
                     return
             for event in self._h2.receive_data(frame.data):
-                handler = self._handlers.get(type(event))
+                handler = _HANDLERS.get(type(event))
                 if handler is not None:
-                    handler(event, events, now)
+                    handler(self, event, events, now)
         except BrokenConnection:
             raise
         except H2Error as error:
@@ -512,6 +492,33 @@ class Http2Engine:
     def __repr__(self) -> str:
         role = "server" if self._is_server else "client"
         return f"<Http2Engine {role} {len(self.streams)} streams{' broken' if self.is_broken else ''}>"
+
+
+#: By the events of h2.
+_HANDLERS: Final[dict[type, Callable[[Http2Engine, h2_events.Event, list[Event], float], None]]] = {
+    h2_events.RequestReceived: Http2Engine._on_request,
+    h2_events.InformationalResponseReceived: Http2Engine._on_interim,
+    h2_events.ResponseReceived: Http2Engine._on_response,
+    h2_events.TrailersReceived: Http2Engine._on_trailers,
+    h2_events.DataReceived: Http2Engine._on_data,
+    h2_events.StreamReset: Http2Engine._on_reset,
+    h2_events.WindowUpdated: Http2Engine._on_window,
+    h2_events.RemoteSettingsChanged: Http2Engine._on_settings,
+    h2_events.PingAckReceived: Http2Engine._on_ping_ack,
+}
+
+
+@lru_cache(maxsize=64)
+def _local_settings(is_server: bool, header_bytes: int, most_streams: int, has_connect_protocol: bool) -> Settings:
+    """Return our settings, one object for all connections that have the same: they never change, and take 5 KB."""
+    values = {SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW, SettingCodes.MAX_HEADER_LIST_SIZE: header_bytes}
+    if is_server:
+        values[SettingCodes.MAX_CONCURRENT_STREAMS] = most_streams
+        if has_connect_protocol:
+            values[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
+    else:
+        values[SettingCodes.ENABLE_PUSH] = 0
+    return Settings(client=not is_server, initial_values=values)
 
 
 def _wrong_length() -> StreamError:

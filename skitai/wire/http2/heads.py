@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from skitai.errors import LocalProtocolError, RemoteProtocolError
@@ -38,6 +39,16 @@ class Refused(Exception):
         self.status = status
 
 
+# Clients choose what is remembered: past the first bound all is forgotten, past the other nothing is remembered.
+_MOST_KEPT: Final = 512
+_MOST_BYTES_KEPT: Final = 2048
+
+
+@lru_cache(maxsize=32)
+def _memory_of(limits: Limits, has_connect_protocol: bool) -> dict[tuple[Raw, ...], RequestHead]:
+    return {}
+
+
 class Requests:
     """Makes heads of the requests of one connection, and remembers those that come again.
 
@@ -45,13 +56,11 @@ class Requests:
         limits: of a request. has_connect_protocol: whether extended CONNECT was offered (RFC 8441 section 3).
     """
 
-    _MOST_KEPT: Final = 8
-    _MOST_FIELDS_KEPT: Final = 32
-
     def __init__(self, limits: Limits, has_connect_protocol: bool = False) -> None:
         self._limits = limits
         self._has_connect_protocol = has_connect_protocol
-        self._kept: dict[tuple[Raw, ...], RequestHead] = {}
+        self._memory = _memory_of(limits, has_connect_protocol)
+        self._last = 0  # hash of what came last and was not remembered
 
     def head(self, raw: Sequence[Raw]) -> RequestHead:
         """Return the head of a request.
@@ -61,7 +70,7 @@ class Requests:
             Refused: it is too large, or for no host that there could be.
         """
         key = tuple(raw)
-        kept = self._kept.get(key)
+        kept = self._memory.get(key)
         if kept is not None:
             return kept
         pseudo, fields = split(raw, _OF_REQUEST)
@@ -69,11 +78,18 @@ class Requests:
         if authority is not None:
             fields = _with_authority(fields, authority)
         head = self._make(method, target, fields, pseudo.get(":protocol"))
-        if len(key) <= self._MOST_FIELDS_KEPT and not (head.length or head.expects_continue):
-            if len(self._kept) >= self._MOST_KEPT:
-                self._kept.clear()
-            self._kept[key] = head
+        if not (head.length or head.expects_continue):
+            self._keep(key, head)
         return head
+
+    def _keep(self, key: tuple[Raw, ...], head: RequestHead) -> None:
+        """Remember what came twice in a row on one connection, for all of them, as HTTP/1.1 does."""
+        number = hash(key)
+        if number == self._last and sum([len(name) + len(value) for name, value in key]) <= _MOST_BYTES_KEPT:
+            if len(self._memory) >= _MOST_KEPT:
+                self._memory.clear()
+            self._memory[key] = head
+        self._last = number
 
     def _control_data(self, pseudo: dict[str, str]) -> tuple[str, str, str | None]:
         """Return (method, target, authority); RFC 9113 section 8.3.1, RFC 8441 section 4."""
