@@ -65,6 +65,7 @@ class Http2Session:
         self._is_corked = False
         self._unflushed = 0
         self._is_ending = False
+        self._is_asked = False
         self._began = sweep.now
         self._progress = -1
         if upgrade is None:
@@ -80,6 +81,7 @@ class Http2Session:
         """Bytes came."""
         if self._is_ending:
             return
+        self._is_asked = False
         self._is_corked = True
         try:
             for event in self.engine.receive(data, sweep.now):
@@ -108,8 +110,21 @@ class Http2Session:
 
     def expire(self) -> None:
         """The client has sent nothing whole for too long, or nothing at all."""
+        if self.engine.is_between and self._exchanges:
+            self._ask_for_life()
+            return
         self.engine.go_away(Code.NO_ERROR if self.engine.is_between else Code.PROTOCOL_ERROR)
         self._end()
+
+    def _ask_for_life(self) -> None:
+        """Requests are in progress and the client has been silent: is it still there (section 6.7)?"""
+        if self._is_asked:
+            self._connection.abort()
+            return
+        self._is_asked = True
+        self.engine.ping(b"are you?")
+        self.flush()
+        self._connection.deadline = sweep.now + TICK + self._limits.header_time
 
     @property
     def is_idle(self) -> bool:
@@ -348,9 +363,7 @@ class Http2Session:
                 self._progress = engine.progress
                 slowest = limits.body_time + MAX_FRAME_SIZE / limits.body_rate
                 connection.deadline = sweep.now + TICK + (limits.header_time if engine.is_in_section else slowest)
-        elif self._exchanges:
-            connection.deadline = NEVER
-        else:
+        elif not self._is_asked:
             connection.deadline = sweep.now + TICK + limits.http2_idle
 
     def __repr__(self) -> str:

@@ -22,7 +22,8 @@ class Http2Body:
 
     Args:
         exchange: of the request; it is dispatched when its app can be called. most: bytes that the body may have.
-        is_streamed: call the app at once, whatever the size.
+        is_streamed: call the app at once, whatever the size, and give the client all the time that it wants: the two
+            talk with each other, and the session sees to it that the client is still there.
 
     Attributes:
         deadline: for the sweep: until when the client must have sent more.
@@ -149,7 +150,7 @@ class Http2Body:
     def _run_clock(self) -> None:
         """The clock of a body counts the time in which it is the client's turn."""
         is_apps_turn = self._stream is not None and self._stream.held >= STREAM_WINDOW // 2
-        if is_apps_turn or self._exchange.head.expects_continue:
+        if self._is_streamed or is_apps_turn or self._exchange.head.expects_continue:
             self.deadline = NEVER
             if self._stopped_at is None:
                 self._stopped_at = sweep.now

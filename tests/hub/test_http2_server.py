@@ -549,6 +549,28 @@ def test_trailers_over_http1(serve: Serve) -> None:
     assert data.endswith(b"1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n")
 
 
+def test_a_talk_may_pause_as_long_as_the_client_is_there(serve: Serve, until: Callable[..., None]) -> None:
+    limits = {"body_time": 0.05, "body_rate": 100_000_000, "http2_idle": 0.1, "header_time": 0.1}
+    server = serve(hello, limits=limits)
+
+    def talk(exchange: Any) -> None:
+        exchange.start(200, [])
+        while part := exchange.input.read1(100):
+            exchange.write(part)
+        exchange.finish()
+
+    with_handler(server, talk)
+    client = connect(server)
+    stream = client.open("POST", "/", end=False)
+    answer = client.answers[stream]
+    for word in (b"one", b"two"):
+        client.send(stream, word)
+        pings = client.pings
+        client.until(lambda pings=pings: client.pings >= pings + 2)  # it answers, so it is there
+    assert (answer.body, answer.has_ended) == (b"onetwo", False)
+    until(lambda: server.server.connections == 0)
+
+
 # Bounds
 
 
