@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from gevent import get_hub
@@ -133,37 +134,36 @@ class Http2Session:
 
     def drain(self) -> None:
         """The server stops: take no new requests, and close when those that were taken are answered (section 6.8)."""
-        self.engine.go_away()
-        self.flush()
         if self.engine.has_settings:  # else it has just connected, and is about to send its first request
+            self.engine.go_away()
+            self.flush()
             self._go_on()
 
     # Events
 
     def _take(self, event: Event) -> None:
-        if type(event) is RequestStarted:
-            self._begin(event)
-        elif type(event) is BodyReceived:
-            self._receive_body(event)
-        elif type(event) is WindowOpened:
-            self._open_window(event.stream)
-        elif type(event) is StreamReset:
-            exchange = self._exchanges.get(event.stream)
-            if exchange is not None:
-                exchange.lose()
-        elif type(event) is TrailersReceived:
-            exchange = self._exchanges.get(event.stream)
-            if exchange is not None and exchange.incoming is not None:
-                incoming, exchange.incoming = exchange.incoming, None
-                incoming.end(event.fields)
-        elif type(event) is RequestRefused:
-            exchange = self._add(event.stream, event.head)
-            if exchange is not None:
-                self.refuse(exchange, event.status, event.reason)
-        elif type(event) is ConnectionBroken:
-            self._break(event)
-        elif type(event) is GoAwayReceived:
-            self.engine.go_away()
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+
+    def _lose(self, event: StreamReset) -> None:
+        exchange = self._exchanges.get(event.stream)
+        if exchange is not None:
+            exchange.lose()
+
+    def _receive_trailers(self, event: TrailersReceived) -> None:
+        exchange = self._exchanges.get(event.stream)
+        if exchange is not None and exchange.incoming is not None:
+            incoming, exchange.incoming = exchange.incoming, None
+            incoming.end(event.fields)
+
+    def _begin_refused(self, event: RequestRefused) -> None:
+        exchange = self._add(event.stream, event.head)
+        if exchange is not None:
+            self.refuse(exchange, event.status, event.reason)
+
+    def _say_goodbye(self, event: GoAwayReceived) -> None:
+        self.engine.go_away()
 
     def _add(self, stream: int, head: RequestHead) -> Http2Exchange | None:
         """Return the exchange of a new stream; ``None`` when it is over already, or one too many."""
@@ -219,9 +219,9 @@ class Http2Session:
             exchange.incoming = None
         incoming.receive(event.content, event.size, event.has_ended)
 
-    def _open_window(self, stream: int) -> None:
-        if stream:
-            exchange = self._exchanges.get(stream)
+    def _open_window(self, event: WindowOpened) -> None:
+        if event.stream:
+            exchange = self._exchanges.get(event.stream)
             if exchange is not None:
                 exchange.window_opened()
             return
@@ -363,8 +363,22 @@ class Http2Session:
                 self._progress = engine.progress
                 slowest = limits.body_time + MAX_FRAME_SIZE / limits.body_rate
                 connection.deadline = sweep.now + TICK + (limits.header_time if engine.is_in_section else slowest)
+        elif connection.input_ended:
+            connection.deadline = NEVER  # it cannot answer; what it asked for is answered before the end
         elif not self._is_asked:
             connection.deadline = sweep.now + TICK + limits.http2_idle
 
     def __repr__(self) -> str:
         return f"<Http2Session {len(self._exchanges)} exchanges, {self._outbox!r}>"
+
+
+_HANDLERS: dict[type, Callable[[Http2Session, Any], None]] = {
+    RequestStarted: Http2Session._begin,
+    RequestRefused: Http2Session._begin_refused,
+    BodyReceived: Http2Session._receive_body,
+    TrailersReceived: Http2Session._receive_trailers,
+    WindowOpened: Http2Session._open_window,
+    StreamReset: Http2Session._lose,
+    GoAwayReceived: Http2Session._say_goodbye,
+    ConnectionBroken: Http2Session._break,
+}

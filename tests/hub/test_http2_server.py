@@ -735,6 +735,22 @@ def test_requests_in_flight_are_answered_when_the_server_stops(serve: Serve) -> 
     stopping.join()
 
 
+def test_a_client_that_has_just_connected_is_answered_when_the_server_stops(serve: Serve) -> None:
+    server = serve(hello)
+    connection = server.connect()
+    connection.send(PREFACE)
+    gevent.sleep(0.01)
+    stopping = gevent.spawn(server.server.stop, 5)
+    gevent.sleep(0.01)
+    engine = Http2Engine(False, Limits())
+    engine.begin()
+    connection.send(engine.data_to_send().removeprefix(PREFACE))
+    client = Http2Client(connection.sock, engine=engine)
+    assert client.request().body == b"hello"
+    client.until_closed()
+    stopping.join()
+
+
 def test_a_goodbye_of_the_client(serve: Serve) -> None:
     client = connect(serve(hello))
     assert client.request().status == 200
