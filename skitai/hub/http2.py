@@ -134,7 +134,7 @@ class Http2Session:
 
     def drain(self) -> None:
         """The server stops: take no new requests, and close when those that were taken are answered (section 6.8)."""
-        if self.engine.has_settings:  # else it has just connected, and is about to send its first request
+        if self.engine.last:  # else it may be about to send its first request; the server closes it soon if not
             self.engine.go_away()
             self.flush()
             self._go_on()
@@ -331,7 +331,8 @@ class Http2Session:
         """Close when there is nothing left to do, and wait for what comes next."""
         if self._is_ending or self._connection.is_closed:
             return
-        is_over = self.engine.has_gone_away or self._server.is_stopping or self._connection.input_ended
+        is_stopping = self._server.is_stopping and self.engine.last
+        is_over = is_stopping or self.engine.has_gone_away or self._connection.input_ended
         if self.engine.is_broken or (is_over and not self._exchanges):
             self.engine.go_away()
             self._end()
