@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
@@ -204,8 +205,9 @@ class Http2Session:
         if length is not None and length > most:
             self.refuse(exchange, 413, f"the request body is larger than {most} bytes")
             return
-        exchange.most_body_bytes = most
-        is_streamed = getattr(exchange.route, "is_fed_at_once", False) or exchange.head.protocol is not None
+        is_tunnel = exchange.head.protocol is not None  # of extended CONNECT: what goes through is no body
+        exchange.most_body_bytes = most = sys.maxsize if is_tunnel else most
+        is_streamed = is_tunnel or getattr(exchange.route, "is_fed_at_once", False)
         exchange.incoming = incoming = Http2Body(exchange, most, is_streamed)
         incoming.begin()
 
