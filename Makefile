@@ -19,6 +19,7 @@ $(STAMP): setup.py
 		|| { echo "make setup: $(VENV) has no pip: rm -r $(VENV); apt-get install python3-venv; make setup"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@command -v wrk >/dev/null || echo "make setup: make bench will need wrk: apt-get install wrk"
+	@command -v nghttp >/dev/null || echo "make setup: tests and benchmarks of HTTP/2 want nghttp and h2load: apt-get install nghttp2-client"
 	@touch $@
 
 demo: setup

@@ -40,6 +40,8 @@ TEST = [
     "flask>=3.0",
     # The foreign parser that our own is compared with, never imported by skitai itself.
     "httptools>=0.6.4",
+    # A foreign HTTP/2 server for our client, in a process of its own.
+    "hypercorn>=0.17",
     "hypothesis>=6.100",
     # The double of a MongoDB server: one has the wire, the other the semantics. No package ships a real one.
     "mockupdb>=1.8.1",
@@ -72,6 +74,10 @@ setup(
         # Seals the cookies of sessions and message boxes.
         "cryptography>=42",
         "defusedxml>=0.7.1",
+        # States and windows of HTTP/2. 4.4.1 is the first without two known ways to exhaust a server.
+        "h2>=4.4.1,<5",
+        # Its header compression, which ours builds on.
+        "hpack>=4.1",
         "jinja2>=3.1.6",
         "multipart>=1.2",
         "PyJWT>=2.9",

@@ -58,11 +58,20 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def prepare() -> None:
+def make_certificate(folder: Path) -> None:
+    """A certificate for the cases with TLS; nobody verifies it."""
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+def prepare(cases: Sequence[str]) -> None:
     """Tools there, files enough for 10,000 sockets, and a way out on SIGTERM that still ends the servers."""
-    for tool in ("wrk", "taskset", "timeout"):
+    tools = ["wrk", "taskset", "timeout", *(["h2load", "openssl"] if any("http2" in case for case in cases) else [])]
+    for tool in tools:
         if shutil.which(tool) is None:
-            sys.exit(f"{tool} is not installed; on Debian: apt-get install wrk util-linux coreutils")
+            packages = "wrk nghttp2-client openssl util-linux coreutils"
+            sys.exit(f"{tool} is not installed; on Debian: apt-get install {packages}")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -71,8 +80,10 @@ def prepare() -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run the cases and write the report."""
     options = parse(arguments)
-    prepare()
+    prepare(options.case)
     with tempfile.TemporaryDirectory() as folder:
+        if any("tls" in case for case in options.case):
+            make_certificate(Path(folder))
         bench = Bench(options, Path(folder))
         source = source_version()
         sections = bench.run(options.case)

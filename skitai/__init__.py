@@ -233,6 +233,7 @@ def alias(
     ssl: bool = False,
     verify: bool | str | None = None,
     cert: str | tuple[str | None, ...] | None = None,
+    http2: bool | None = None,
 ) -> _ClusterDefinition | None:
     """Name a group of servers, for ``was.get("@name/path")`` and for mounting.
 
@@ -245,6 +246,7 @@ def alias(
         ssl: connect by TLS; ``PROTO_HTTPS`` and ``PROTO_WSS`` do so anyway.
         verify: False or a CA file changes how certificates of these servers are checked.
         cert: our certificate, for servers that ask for one: a PEM file, or (certfile, keyfile[, passphrase]).
+        http2: True speaks HTTP/2 with these servers without TLS as well, False never; with TLS they choose.
 
     Returns:
         The definition, which ``run(clusters=...)`` takes as well; None after :func:`run`.
@@ -256,7 +258,7 @@ def alias(
         return None
     from skitai.wire import clusters
 
-    return clusters.define(name, alias_type, servers, role, source, ssl, verify, cert)
+    return clusters.define(name, alias_type, servers, role, source, ssl, verify, cert, http2)
 
 
 def set_max_age(path: str, max_age: int = 300) -> None:

@@ -38,6 +38,8 @@ class Limits:
     write_time: float = 30.0
     # Seconds an idle keep-alive connection stays open; then it is closed without an answer.
     keep_alive: float = 2.0
+    # Seconds an HTTP/2 connection without a request stays open; then it ends with GOAWAY.
+    http2_idle: float = 120.0
     # Seconds a TLS handshake may take.
     handshake_time: float = 10.0
     # Open client connections of one worker; one more gets 503 and is closed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,7 +16,19 @@ from typing import NamedTuple
 from harness.contenders import APPS, CASES, PEERS_BIN, Contender, environment
 from harness.databases import Databases
 from harness.idle import IdleSample, measure_idle
-from harness.load import WARM_UP, Cores, HasTime, Sample, Shape, fetch, figure, measure, run_wrk, warm_page
+from harness.load import (
+    WARM_UP,
+    Cores,
+    HasTime,
+    Sample,
+    Shape,
+    fetch,
+    figure,
+    measure,
+    run_h2load,
+    run_wrk,
+    warm_page,
+)  # fmt: skip
 from harness.pages import CALLS, HELLO, PAGES, Page
 from harness.peers_env import ensure_peers
 from harness.process import BenchError, Process, StartError, free_port
@@ -96,6 +109,7 @@ class Bench:
     def can_run(self, contender: Contender) -> bool:
         """Whether the contender is installed; if not, the table says so."""
         missing = [package for package in contender.packages if package not in self.peer_versions]
+        missing += [] if shutil.which(contender.command[0]) else [contender.command[0]]
         if missing:
             self.note(f"{contender.name}: left out: {', '.join(missing)} is not installed")
         return not missing
@@ -163,7 +177,8 @@ class Bench:
                     for page in pages:
                         results[page.key][one.name].append(samples.get(page.key))
         connections = pages[0].shape.connections
-        condition = f"{connections} connections, {self.seconds} s each, rounds: {self.rounds}."
+        how = "connection" if connections == 1 else "connections"
+        condition = f"{connections} {how}, {self.seconds} s each, rounds: {self.rounds}."
         return section(case, condition, page_tables(case, results, self.rounds), self.notes)
 
     def samples(self, contender: Contender, pages: Sequence[Page], beside: Beside | None) -> dict[str, Sample]:
@@ -196,7 +211,9 @@ class Bench:
             self.broken.add((contender.name, page.key))
             return None
         try:
-            if is_cold:
+            if page.shape.streams:
+                run_h2load(port, self.cores.load, shape, WARM_UP)
+            elif is_cold:
                 run_wrk(port, self.cores.load, shape, WARM_UP)
             else:
                 warm_page(port, shape)

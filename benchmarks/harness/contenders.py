@@ -99,7 +99,24 @@ def wsgi_servers(app: str) -> list[Contender]:
     return [gunicorn(app), pywsgi(app), waitress(app), granian(app), bjoern(app)]
 
 
+def hypercorn(*options: str) -> Contender:
+    """Hypercorn on asyncio with one worker; its limit of requests for one connection is lifted."""
+    command = (str(PEERS_BIN / "hypercorn"), "-c", "file:serve_hypercorn.py", "-w", "0", "-b", "127.0.0.1:{port}")
+    return Contender("hypercorn", (*command, *options, "http2_asgi:app"), ("hypercorn",))
+
+
+def granian_http2(*options: str) -> Contender:
+    """Granian's WSGI mode, HTTP/2 only where there is no TLS to agree on it."""
+    return granian("http2_wsgi:app", *options)
+
+
 CASES: dict[str, list[Contender]] = {
+    "http2": [ours("http2_wsgi:app"), hypercorn(), granian_http2("--http", "auto")],
+    "http2-tls": [
+        ours("http2_wsgi:app", "tls={cert}"),
+        hypercorn("--certfile", "{cert}", "--keyfile", "{cert}"),
+        granian_http2("--ssl-certificate", "{cert}", "--ssl-keyfile", "{cert}"),
+    ],
     "hello": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
     "varied": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
     "flask": [ours("flask_hello:app"), *wsgi_servers("flask_hello:app")],

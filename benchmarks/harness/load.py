@@ -1,4 +1,4 @@
-"""One measurement by wrk: ask once to see the right page, warm up, load, and refuse a run with errors."""
+"""One measurement by wrk or h2load: ask once to see the right page, warm up, load, and refuse a run with errors."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import re
 import resource
 import ssl
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from harness.process import BenchError, Process, core_seconds
 
@@ -50,6 +51,7 @@ class Shape:
     connections: int
     path: str = "/"
     script: Path | None = None  # in Lua, makes each request
+    streams: int = 0  # of HTTP/2 on each connection, sent by h2load; 0 is HTTP/1.1, by wrk
     fields: tuple[str, ...] = ()  # header fields of every request, as "Name: value"
     scheme: str = "http"
 
@@ -152,6 +154,41 @@ def run_wrk(port: int, core: int, shape: Shape, seconds: int) -> str:
     return done.stdout
 
 
+class Http2Report(NamedTuple):
+    """What h2load saw."""
+
+    requests: int
+    rate: float
+    median_ms: float
+    p99_ms: float
+
+
+def run_h2load(port: int, core: int, shape: Shape, seconds: int) -> Http2Report:
+    """Load the server over HTTP/2.
+
+    Raises:
+        BenchError: h2load failed, or a request did.
+    """
+    with tempfile.NamedTemporaryFile() as log:
+        command = ["taskset", "-c", str(core), "h2load", "-t1", f"-c{shape.connections}", f"-m{shape.streams}"]
+        command += [f"-D{seconds}", f"--log-file={log.name}"]
+        command.append(f"{shape.scheme}://127.0.0.1:{port}{shape.path}")
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise BenchError("h2load did not end in time") from error
+        if done.returncode:
+            raise BenchError(f"h2load ended with {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}")
+        times = sorted(int(line.split(b"\t")[2]) for line in log.read().splitlines())
+    report = done.stdout
+    requests = int(figure(r"(\d+) succeeded", report))
+    failed = int(figure(r"(\d+) failed", report)) + int(figure(r"(\d+) errored", report))
+    if not requests or failed or not times or "Application protocol: h2" not in report:
+        raise BenchError(f"h2load: {requests} requests succeeded, {failed} failed")
+    rate = figure(rf"finished in {NUMBER}s, ", report)
+    return Http2Report(requests, requests / rate, times[len(times) // 2] / 1000, times[len(times) * 99 // 100] / 1000)
+
+
 def children_seconds() -> float:
     """Processor time of the children that have ended: only wrk ends between two calls."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -215,14 +252,19 @@ def measure(server: Process, port: int, cores: Cores, shape: Shape, seconds: int
         BenchError: wrk failed or saw any error.
     """
     meter = Meter(cores, server, upstream)
-    report = run_wrk(port, cores.load, shape, seconds)
+    report: Http2Report | str = (run_h2load if shape.streams else run_wrk)(port, cores.load, shape, seconds)
     usage = meter.usage()
-    requests = int(figure(r"(\d+) requests in", report))
+    if isinstance(report, Http2Report):
+        requests, rate, median, p99 = report
+    else:
+        requests = int(figure(r"(\d+) requests in", report))
+        rate = figure(rf"Requests/sec:\s+{NUMBER}", report)
+        median, p99 = milliseconds(report, 50), milliseconds(report, 99)
     return Sample(
-        rate=figure(rf"Requests/sec:\s+{NUMBER}", report),
+        rate=rate,
         requests=requests,
-        median_ms=milliseconds(report, 50),
-        p99_ms=milliseconds(report, 99),
+        median_ms=median,
+        p99_ms=p99,
         server_core=usage.server_core,
         load_core=usage.load_core,
         others=usage.others,

@@ -99,7 +99,26 @@ DATABASE_PAGES = [
     *((f"/get/{count}", b"%d" % count, f"Redis, {count} concurrent GET") for count in (1, 16)),
 ]
 
+
+def http2_pages(case: str, scheme: str) -> list[Page]:
+    """A short and a longer text, on one stream after the other and on a hundred at the same time."""
+    return [
+        Page(
+            f"{case}-{name}-{streams}",
+            Shape(1, path, streams=streams, scheme=scheme),
+            answers(body, path, scheme),
+            f"{title}, {streams} {'stream' if streams == 1 else 'streams'}",
+        )
+        for name, path, body, title in (("hello", "/", HELLO, "Hello world"), ("10k", "/10k", TEN_KB, "10 KB"))
+        for streams in (1, 100)
+    ]
+
+
+TEN_KB = b"x" * 10_240
+
 PAGES: dict[str, list[Page]] = {
+    "http2": http2_pages("http2", "http"),
+    "http2-tls": http2_pages("http2-tls", "https"),
     "hello": [Page("hello", Shape(64), answers(HELLO))],
     "varied": [Page("varied", Shape(64, script=SCRIPTS / "varied.lua"), answers(HELLO))],
     "tls": [Page("tls", Shape(64, scheme="https"), answers(HELLO, scheme="https"))],

@@ -17,6 +17,7 @@ PACKAGES = (
     "gunicorn",
     "waitress",
     "granian",
+    "hypercorn",
     "uvicorn",
     "uvloop",
     "httptools",

@@ -41,11 +41,14 @@ TITLES = {
     "fanout": "Fan-out page: 5 upstream calls of 20 ms each",
     "saddle": "Saddle beside other frameworks",
     "databases": "Databases: queries that run beside each other in one page",
+    "http2": "HTTP/2 without TLS (prior knowledge)",
+    "http2-tls": "HTTP/2 over TLS",
     "log": "What our request log costs",
     "idle": "Idle keep-alive connections",
 }
 # Ratios us / peer that the project aims at (and the floor it must not fall below).
 HELLO_AIMS = {
+    **{(page.key, "hypercorn"): "3" for case in ("http2", "http2-tls") for page in PAGES[case]},
     "gunicorn -k gevent": "8 (floor 6)",
     "uvicorn (raw ASGI)": "2 (floor 1.5)",
     "granian (wsgi)": "1.1 (floor 0.9)",
@@ -75,6 +78,7 @@ NOTES = {
 }
 AIMS = {
     **{(page.key, name): "> 1" for page in PAGES["databases"] for name in PSYCOPG2},
+    **{(page.key, "hypercorn"): "3" for case in ("http2", "http2-tls") for page in PAGES[case]},
     **{(page.key, "Saddle through WSGI"): "> 1" for page in PAGES["saddle"]},
     **{(page.key, "Flask"): "3" for page in PAGES["saddle"]},
     **{(key, "Falcon"): "> 1" for key in AHEAD_OF_FALCON},

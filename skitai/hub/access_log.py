@@ -64,8 +64,9 @@ def format_record(record: tuple[float, Exchange]) -> str:
     transaction = exchange.transaction
     peer = exchange.peer
     agent = head.environ.get("HTTP_USER_AGENT") or "-"
+    method = "PUSH" if exchange.is_pushed else head.method
     return (
-        f"{stamp(when)} [info] {peer[0]}:{peer[1]} {head.host or '-'} {head.method} {head.target}"
+        f"{stamp(when)} [info] {peer[0]}:{peer[1]} {head.host or '-'} {method} {head.target}"
         f" HTTP/{exchange.version} {exchange.status or '-'} {exchange.bytes_in} {exchange.bytes_out}"
         f" {transaction.gtxnid} {transaction.received} {_quoted(exchange.user)} {_bare(exchange.token)}"
         f' "{_escaped(agent)}" {exchange.seconds_processing * 1000:.0f}ms {exchange.seconds_sending * 1000:.0f}ms'

@@ -21,13 +21,15 @@ class StreamedBody(io.RawIOBase):
 
     Args:
         on_read: called before a read would wait; asks the connection to go on (and the client, by ``100 Continue``).
+        on_taken: called with the number of bytes that a read took.
     """
 
-    def __init__(self, on_read: Callable[[], None]) -> None:
+    def __init__(self, on_read: Callable[[], None], on_taken: Callable[[int], None] | None = None) -> None:
         super().__init__()
         self._parts: deque[bytes] = deque()
         self._held = 0
         self._on_read = on_read
+        self._on_taken = on_taken
         self._changed = Event()
         self._error: Exception | None = None
         self.has_ended = False
@@ -50,6 +52,11 @@ class StreamedBody(io.RawIOBase):
         self._error = error
         self.has_ended = True
         self._changed.set()
+
+    @property
+    def held(self) -> int:
+        """Bytes that no read has taken."""
+        return self._held
 
     @property
     def is_full(self) -> bool:
@@ -81,4 +88,6 @@ class StreamedBody(io.RawIOBase):
         else:
             self._parts[0] = part[count:]
         self._held -= count
+        if self._on_taken is not None:
+            self._on_taken(count)
         return count

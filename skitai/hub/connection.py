@@ -44,10 +44,17 @@ class Session(Protocol):
         """The client will send no more; it may still read."""
 
     def closed(self) -> None:
-        """The connection is gone."""
+        """The connection is gone, also when the session had closed it."""
 
     def expire(self) -> None:
         """The deadline has passed."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is in progress."""
+
+    def drain(self) -> None:
+        """The server stops: begin nothing new, and close the connection when what is in progress has ended."""
 
 
 class _WriteWait:
@@ -267,8 +274,7 @@ class Connection:
         reason = ClientDisconnected("the client took no bytes for too long, or closed the connection")
         get_hub().cancel_waits_close_and_then([self._write_watcher], reason, close)
         self.server.forget(self)
-        if not self._is_lingering:
-            self.session.closed()
+        self.session.closed()
 
     @property
     def is_lingering(self) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from skitai.errors import LocalProtocolError, RemoteProtocolError
 from skitai.hub.connection import MOST_AT_ONCE
 from skitai.wire.fields import Fields
-from skitai.wire.http1 import LAST_CHUNK, RequestHead, chunk
+from skitai.wire.http1 import RequestHead, chunk, last_chunk
 from skitai.wire.response import BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead
 from skitai.wire.target import decode_path, split_target
 from skitai.wire.txn import Transaction
@@ -23,17 +23,21 @@ if TYPE_CHECKING:
 MOST_JOINED = 64 * 1024
 
 
+_VERSIONS = {10: "1.0", 11: "1.1", 20: "2.0"}
+
+
 class Exchange:
-    """A request and its response over HTTP/1.1.
+    """A request, and what every protocol makes of its response.
 
     Args:
-        session: to tell when the response is sent. connection: to send it by. head: of the request.
+        session: to tell when the response is sent. connection: that it came by. head: of the request.
 
     Attributes:
         number: of the request in this process. body: the request body, a binary file object.
         path: decoded, as bytes in ISO 8859-1; raw_path: as sent; query: as sent.
         status: of the response, 0 before it began. bytes_in, bytes_out: of both bodies.
         user: for the request log, set by whoever authenticated the request.
+        trailers: fields behind the request body, when all of it was read. is_pushed: the client did not ask for it.
     """
 
     # Attributes that most requests leave alone stay on the class: setting 20 of them costs more than parsing a header
@@ -52,11 +56,11 @@ class Exchange:
     began = 0.0
     started_at = 0.0
     finished_at = 0.0
+    trailers: Fields | None = None
+    is_pushed = False
     _transaction: Transaction | None = None
-    _response: ResponseHead | None = None
-    _left: int | None = None
 
-    def __init__(self, session: Http1Session, connection: Connection, head: RequestHead) -> None:
+    def __init__(self, session: Any, connection: Connection, head: RequestHead) -> None:
         self.session = session
         self.connection = connection
         self.head = head
@@ -77,8 +81,8 @@ class Exchange:
 
     @property
     def version(self) -> str:
-        """``"1.1"`` or ``"1.0"``."""
-        return "1.1" if self.head.version == 11 else "1.0"
+        """``"2.0"``, ``"1.1"`` or ``"1.0"``."""
+        return _VERSIONS[self.head.version]
 
     @property
     def scheme(self) -> str:
@@ -134,7 +138,7 @@ class Exchange:
             key = "HTTP_" + key
         return self.head.environ.get(key, default)
 
-    # The response
+    # The response. Either respond(), or start() or start_with() and then write(), send_file() and finish().
 
     def respond(self, status: int, fields: Fields, body: bytes, reason: str | None = None) -> None:
         """Send a whole response.
@@ -143,6 +147,85 @@ class Exchange:
             LocalProtocolError: a header field is not valid; nothing was sent.
             ClientDisconnected: the client is gone.
         """
+        raise NotImplementedError
+
+    def start(self, status: int, fields: Fields, reason: str | None = None, length: int | None = None) -> None:
+        """Begin a response; its head goes out with the first :meth:`write` or with :meth:`finish`.
+
+        Args:
+            length: bytes of the body when known; without it HTTP/1.1 gets chunks, HTTP/1.0 the end of the connection.
+        """
+        raise NotImplementedError
+
+    def start_with(
+        self, status: int, fields: Fields, data: bytes, reason: str | None = None, length: int | None = None
+    ) -> bool:
+        """Begin a response with the first part of its body.
+
+        Returns:
+            True when that was the whole of it, as its Content-Length says; the response has ended then.
+        """
+        raise NotImplementedError
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body; the calling greenlet waits for a slow client.
+
+        Bytes past the Content-Length are dropped; for HEAD all are.
+        """
+        raise NotImplementedError
+
+    def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
+        """Send ``count`` bytes of a regular file from ``offset`` as a part of the body."""
+        raise NotImplementedError
+
+    def finish(self, trailers: Fields | None = None) -> None:
+        """End the response; a second call does nothing.
+
+        Args:
+            trailers: fields behind the body (RFC 9110 section 6.5). They are left out where the length of the body was
+                given, and over HTTP/1.0.
+        """
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Break the response off: the only way to say that one that began cannot be completed."""
+        raise NotImplementedError
+
+    def interim(self, status: int, fields: Fields) -> None:
+        """Send an interim response, such as 103, before the response begins; HTTP/1 clients get none."""
+
+    def hint_promise(self, uri: str) -> None:
+        """Tell the client that it will need ``uri`` of this server; HTTP/1 clients are told nothing."""
+
+    def _log(self) -> None:
+        self.finished_at = time.perf_counter()
+        log = self.connection.server.access_log
+        assert log is not None
+        log.record(self)
+
+    @property
+    def seconds_processing(self) -> float:
+        """From the request to the begin of its response."""
+        return max(0.0, (self.started_at or self.finished_at) - self.began)
+
+    @property
+    def seconds_sending(self) -> float:
+        """From the begin of the response to its end."""
+        return self.finished_at - self.started_at if self.started_at else 0.0
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.number} {self.method} {self.target} {self.status or 'open'}>"
+
+
+class Http1Exchange(Exchange):
+    """A request and its response over HTTP/1.1 or 1.0."""
+
+    session: Http1Session
+    _response: ResponseHead | None = None
+    _left: int | None = None
+
+    def respond(self, status: int, fields: Fields, body: bytes, reason: str | None = None) -> None:
+        """See :class:`Exchange`."""
         size = len(body)
         if self._send_again(status, reason, fields, size, body):
             return
@@ -159,21 +242,13 @@ class Exchange:
         self._ended(response.keep_alive)
 
     def start(self, status: int, fields: Fields, reason: str | None = None, length: int | None = None) -> None:
-        """Begin a response; its head goes out with the first :meth:`write` or with :meth:`finish`.
-
-        Args:
-            length: bytes of the body when known; without it HTTP/1.1 gets chunks, HTTP/1.0 the end of the connection.
-        """
+        """See :class:`Exchange`."""
         self._response = self._begin(status, reason, fields, length)
 
     def start_with(
         self, status: int, fields: Fields, data: bytes, reason: str | None = None, length: int | None = None
     ) -> bool:
-        """Begin a response with the first part of its body.
-
-        Returns:
-            True when that was the whole of it, as its Content-Length says; the response has ended then.
-        """
+        """See :class:`Exchange`."""
         if self._send_again(status, reason, fields, length, data):
             return True
         self._response = response = self._begin(status, reason, fields, length, length == len(data))
@@ -187,10 +262,7 @@ class Exchange:
         return False
 
     def write(self, data: bytes) -> None:
-        """Send a part of the body; the calling greenlet waits for a slow client.
-
-        Bytes past the Content-Length are dropped; for HEAD all are.
-        """
+        """See :class:`Exchange`."""
         response = self._begun()
         head = self._take_head()
         if response.framing == NO_BODY:
@@ -210,7 +282,7 @@ class Exchange:
             self.connection.give_way()
 
     def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
-        """Send ``count`` bytes of a regular file from ``offset`` as a part of the body, by sendfile(2) if possible."""
+        """See :class:`Exchange`; by sendfile(2) if possible."""
         response = self._begun()
         if response.framing == NO_BODY:
             return
@@ -228,20 +300,20 @@ class Exchange:
             self.write(part)
             count -= len(part)
 
-    def finish(self) -> None:
-        """End the response and let the connection go on. A body shorter than its Content-Length closes it."""
+    def finish(self, trailers: Fields | None = None) -> None:
+        """See :class:`Exchange`; lets the connection go on. A body shorter than its Content-Length closes it."""
         if self.is_finished:
             return
         response = self._begun()
         head = self._take_head()
-        ending = LAST_CHUNK if response.framing == CHUNKED else b""
+        ending = last_chunk(trailers) if response.framing == CHUNKED else b""
         if head or ending:
             self.connection.send(head + ending)
         is_whole = response.framing != BY_LENGTH or not self._left
         self._ended(response.keep_alive and is_whole)
 
     def abort(self) -> None:
-        """Break the connection: the only way to say that a response that began cannot be completed."""
+        """See :class:`Exchange`; breaks the connection."""
         # Where the end of the connection is the end of the body, only a reset says that something is missing.
         is_abrupt = not self.is_finished and self._response is not None and self._response.framing == UNTIL_CLOSE
         if not self.is_finished:
@@ -328,22 +400,3 @@ class Exchange:
         response = self._begun()
         data, response.data = response.data, b""
         return data
-
-    def _log(self) -> None:
-        self.finished_at = time.perf_counter()
-        log = self.connection.server.access_log
-        assert log is not None
-        log.record(self)
-
-    @property
-    def seconds_processing(self) -> float:
-        """From the request to the begin of its response."""
-        return max(0.0, (self.started_at or self.finished_at) - self.began)
-
-    @property
-    def seconds_sending(self) -> float:
-        """From the begin of the response to its end."""
-        return self.finished_at - self.started_at if self.started_at else 0.0
-
-    def __repr__(self) -> str:
-        return f"<Exchange {self.number} {self.method} {self.target} {self.status or 'open'}>"

@@ -9,10 +9,14 @@ from gevent import get_hub
 
 from skitai.errors import ClientDisconnected, RemoteProtocolError
 from skitai.hub.body import StreamedBody
-from skitai.hub.exchange import Exchange
+from skitai.hub.exchange import Http1Exchange
+from skitai.hub.http2 import Http2Session
 from skitai.hub.pages import error_response
 from skitai.net.timers import NEVER, TICK, sweep
+from skitai.wire.fields import tokens
 from skitai.wire.http1 import END, Data, RequestHead, RequestReader
+from skitai.wire.http2.frames import PREFACE
+from skitai.wire.http2.heads import upgraded_head
 
 if TYPE_CHECKING:
     from skitai.hub.connection import Connection
@@ -25,7 +29,7 @@ MOST_DROPPED = 64 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # What the session waits for.
-_HEAD, _BODY, _APP, _DROPPING = range(4)
+_HEAD, _BODY, _APP, _DROPPING, _FIRST = range(5)
 
 
 class Http1Session:
@@ -40,8 +44,8 @@ class Http1Session:
         self._connection = connection
         self._limits = connection.server.limits
         self._reader = RequestReader(self._limits)
-        self._state = _HEAD
-        self._exchange: Exchange | None = None
+        self._state = _FIRST
+        self._exchange: Http1Exchange | None = None
         self._parts: list[bytes] | None = None  # a body that is read before its app is called
         self._stream: StreamedBody | None = None  # a body that the app reads as it comes
         self._received = 0
@@ -69,6 +73,9 @@ class Http1Session:
                 reader.feed(data)
                 self._next_request(is_first)
             return
+        if self._state == _FIRST:
+            self._receive_first(data)
+            return
         reader.feed(data)
         if self._state == _APP and self._stream is None:
             if reader.buffered > MOST_PIPELINED:
@@ -79,7 +86,7 @@ class Http1Session:
     def end_of_input(self) -> None:
         """The client sends no more. It may still wait for an answer."""
         self._reader.feed_eof()
-        if self._state == _HEAD:
+        if self._state in (_HEAD, _FIRST):
             if self._reader.is_between:
                 self._connection.abort()
             else:
@@ -95,13 +102,49 @@ class Http1Session:
 
     def expire(self) -> None:
         """The deadline has passed."""
-        if self._state == _HEAD:
+        if self._state in (_HEAD, _FIRST):
             if self._reader.is_between:
                 self._connection.close()
             else:
                 self._refuse(RemoteProtocolError("the header section took too long", 408))
         else:
             self._body_failed(RemoteProtocolError("the request body took too long", 408))
+
+    def drain(self) -> None:
+        """See :class:`Session`: the response to the request in progress says that it is the last."""
+
+    # Going over to HTTP/2
+
+    def _receive_first(self, data: bytes) -> None:
+        """The first bytes of a connection tell its protocol (RFC 9113 sections 3.2 and 3.3)."""
+        begin = self._reader.leftover + data
+        agreed = self._connection.transport.protocol
+        if agreed == "h2" or (agreed is None and begin[: len(PREFACE)] == PREFACE[: len(begin)]):
+            if agreed is None and len(begin) < len(PREFACE):
+                self._reader.feed(data)  # an HTTP/1.1 request may begin with P as well
+                return
+            self._connection.session = session = Http2Session(self._connection)
+            session.receive(begin)
+            return
+        self._state = _HEAD
+        self.receive(data)
+
+    def _go_over(self, exchange: Http1Exchange) -> bool:
+        """Do what an ``Upgrade: h2c`` asks for (RFC 7540 section 3.2); False where the answer is to be HTTP/1.1."""
+        connection, head = self._connection, exchange.head
+        settings = head.environ.get("HTTP_HTTP2_SETTINGS")
+        if settings is None or "h2c" not in tokens(head.upgrade or "") or connection.listener.tls is not None:
+            return False
+        upgraded = upgraded_head(head)
+        try:
+            session = Http2Session(connection, (upgraded, settings))
+        except ValueError:
+            return False
+        connection.session = session
+        session.begin_upgraded(upgraded, exchange)
+        if self._reader.buffered and not connection.is_closed:
+            session.receive(self._reader.leftover)
+        return True
 
     # Requests
 
@@ -123,20 +166,24 @@ class Http1Session:
 
     def _begin(self, head: RequestHead) -> None:
         connection = self._connection
-        self._exchange = exchange = Exchange(self, connection, head)
-        if head.chunked or head.length:
-            self._begin_body(exchange, head)
-        else:
+        self._exchange = exchange = Http1Exchange(self, connection, head)
+        if head.is_plain:
             self._state = _APP
             connection.deadline = NEVER
             connection.server.dispatch(exchange)
+        elif head.has_body:
+            self._begin_body(exchange, head)
+        else:
+            self._dispatch(exchange)
 
-    def _dispatch(self, exchange: Exchange) -> None:
+    def _dispatch(self, exchange: Http1Exchange) -> None:
+        if exchange.head.upgrade is not None and self._stream is None and self._go_over(exchange):
+            return
         self._state = _APP
         self._connection.deadline = NEVER
         self._connection.server.dispatch(exchange)
 
-    def _begin_body(self, exchange: Exchange, head: RequestHead) -> None:
+    def _begin_body(self, exchange: Http1Exchange, head: RequestHead) -> None:
         try:
             most = self._connection.server.most_body_bytes(exchange)
         except Exception:  # the app's own config may do anything when it is asked
@@ -164,7 +211,7 @@ class Http1Session:
         self._state = _BODY
         self._next_of_body()
 
-    def _stream_body(self, exchange: Exchange) -> None:
+    def _stream_body(self, exchange: Http1Exchange) -> None:
         """Call the app now; it reads the body as it comes."""
         self._stream = stream = StreamedBody(self._read_more)
         for part in self._parts or ():
@@ -297,7 +344,7 @@ class Http1Session:
 
     # From the exchange, in any greenlet
 
-    def finished(self, exchange: Exchange, keep_alive: bool) -> None:
+    def finished(self, exchange: Http1Exchange, keep_alive: bool) -> None:
         """The response was sent; go on to the next request, or close."""
         connection = self._connection
         self._exchange = None
@@ -320,7 +367,7 @@ class Http1Session:
             self._state = _HEAD
             connection.deadline = sweep.now + self._keep_alive
 
-    def has_large_rest(self, exchange: Exchange) -> bool:
+    def has_large_rest(self, exchange: Http1Exchange) -> bool:
         """Whether more of the body is still to come than would be dropped: the connection closes if nobody reads it."""
         if self._stream is None:
             return False
@@ -329,7 +376,7 @@ class Http1Session:
         is_uninvited = "HTTP_EXPECT" in exchange.head.environ and not exchange.bytes_in
         return is_uninvited or (length is not None and length - exchange.bytes_in > MOST_DROPPED)
 
-    def _drop_rest_of_body(self, exchange: Exchange) -> None:
+    def _drop_rest_of_body(self, exchange: Http1Exchange) -> None:
         """An app answered without reading the whole body: a small rest is dropped, a large one ends the connection."""
         is_too_much = self.has_large_rest(exchange)
         self._stream = None
@@ -373,7 +420,7 @@ class Http1Session:
         return self._exchange is None and self._reader.is_between
 
     def __repr__(self) -> str:
-        return f"<Http1Session {('head', 'body', 'app', 'dropping')[self._state]}>"
+        return f"<Http1Session {('head', 'body', 'app', 'dropping', 'first')[self._state]}>"
 
 
 def _too_large(most: int) -> RemoteProtocolError:

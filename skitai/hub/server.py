@@ -120,6 +120,8 @@ class Server:
         for listener in self._listeners:
             listener.stop()
         gevent.sleep(0.001)  # one turn of the loop: what clients have sent already is a request in flight
+        for connection in list(self._connections):
+            connection.session.drain()
         grace = self.settings.grace if grace is None else grace
         began = time.time()
         self._close_idle(opened_before=began - FRESH)
@@ -146,7 +148,7 @@ class Server:
 
     def _close_idle(self, opened_before: float) -> None:
         for connection in list(self._connections):
-            if getattr(connection.session, "is_idle", False) and float(connection.created) <= opened_before:
+            if connection.session.is_idle and float(connection.created) <= opened_before:
                 connection.close()
 
     def expire(self) -> None:

@@ -252,8 +252,8 @@ class WsgiHandler:
         environ["CHANNEL_CREATED"] = connection.created
         environ["wsgi.input"] = exchange.body or io.BytesIO()
         environ["skitai.was"] = was
-        if head.version == 10:
-            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
+        if head.version != 11:
+            environ["SERVER_PROTOCOL"] = f"HTTP/{exchange.version}"
         if "HTTP_CONNECTION" in environ:
             environ["CONNECTION_TYPE"] = environ["HTTP_CONNECTION"]
         return environ

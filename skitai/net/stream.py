@@ -41,7 +41,7 @@ class Stream:
     """
 
     __slots__ = (
-        "_channel", "_drain", "_is_lost", "_queue", "_reader", "_receiver", "_recv", "_send", "_size", "_writer",
+        "_channel", "_drains", "_is_lost", "_queue", "_reader", "_receiver", "_recv", "_send", "_size", "_writer",
     )  # fmt: skip
 
     def __init__(self, channel: Channel, receiver: Receiver) -> None:
@@ -51,7 +51,7 @@ class Stream:
         self._send = channel.send
         self._queue: deque[bytes | memoryview] = deque()
         self._size = 0
-        self._drain: Waiter[None] | None = None
+        self._drains: list[Waiter[None]] = []
         self._is_lost = False
         loop = get_hub().loop
         self._reader: Any = loop.io(channel.fileno(), READ)
@@ -115,13 +115,18 @@ class Stream:
         return self._size
 
     def wait_until_drained(self) -> None:
-        """Block the calling greenlet while too much is unsent. Returns also when the connection is lost."""
+        """Block the calling greenlet while too much is unsent. Returns also when the connection is lost.
+
+        Several greenlets may wait, where a connection carries several requests.
+        """
         while self._size > HIGH_WATER and not self._is_lost:
-            self._drain = Waiter(get_hub())
+            waiter: Waiter[None] = Waiter(get_hub())
+            self._drains.append(waiter)
             try:
-                self._drain.get()
+                waiter.get()
             finally:
-                self._drain = None
+                if waiter in self._drains:
+                    self._drains.remove(waiter)
 
     # Ending
 
@@ -175,8 +180,8 @@ class Stream:
             return
         if not self._queue and not self._channel.pending:
             self._writer.stop()
-        if self._drain is not None and self._size <= HIGH_WATER:
-            self._drain.switch(None)
+        if self._drains and self._size <= HIGH_WATER:
+            self._wake()
 
     def _send_queue(self) -> None:
         self._channel.flush()
@@ -211,8 +216,12 @@ class Stream:
         self._writer.close()
         self._queue.clear()
         self._size = 0
-        if self._drain is not None:
-            get_hub().loop.run_callback(self._drain.switch, None)
+        self._wake()
+
+    def _wake(self) -> None:
+        drains, self._drains = self._drains, []
+        for waiter in drains:
+            get_hub().loop.run_callback(waiter.switch, None)
 
     def __repr__(self) -> str:
         state = "lost" if self._is_lost else f"{self._size} bytes unsent"

@@ -14,7 +14,7 @@ from skitai.settings import TlsSettings
 from skitai.wire.client_certificate import ClientCertificate
 
 #: What a server of ours offers by ALPN, best first.
-SERVER_PROTOCOLS: Final = ("http/1.1",)
+SERVER_PROTOCOLS: Final = ("h2", "http/1.1")
 
 VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _MODES: Final = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL}

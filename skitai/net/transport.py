@@ -60,6 +60,10 @@ class Transport(Protocol):
     def pending(self) -> bool:
         """Whether bytes that were taken have not gone out; call :meth:`flush` when the socket can be written."""
 
+    @property
+    def protocol(self) -> str | None:
+        """The protocol agreed by ALPN."""
+
     def flush(self) -> None:
         """Send what is pending. Raises BlockingIOError when some of it stays."""
 
@@ -86,6 +90,7 @@ class PlainTransport:
 
     pending = False
     client_certificate: Mapping[str, str] = {}
+    protocol = None
 
     def __init__(self, sock: _socket.socket) -> None:
         self._socket = sock

@@ -25,7 +25,7 @@ class FakeExchange:
 
     Attributes:
         status, reason, response_fields, content: of the response. is_finished: whether it is complete.
-        is_aborted: whether it broke off.
+        is_aborted: whether it broke off. promises: what :meth:`hint_promise` was called with.
     """
 
     user: str | None = None
@@ -60,6 +60,8 @@ class FakeExchange:
         self.content = b""
         self.is_finished = False
         self.is_aborted = False
+        self.promises: list[str] = []
+        self.trailers: Fields = []
         self._patience = patience
 
     def header(self, name: str, default: str | None = None) -> str | None:
@@ -106,9 +108,14 @@ class FakeExchange:
         file.seek(offset)
         self.write(file.read(count))
 
-    def finish(self) -> None:
+    def finish(self, trailers: Fields | None = None) -> None:
         """The response is complete."""
+        self.trailers = trailers or []
         self.is_finished = True
+
+    def hint_promise(self, uri: str) -> None:
+        """Keep it: HTTP/1.1 has no promises."""
+        self.promises.append(uri)
 
     def abort(self) -> None:
         """The response breaks off."""

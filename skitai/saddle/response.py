@@ -140,7 +140,12 @@ class Response:
         self.fields = [field for field in self.fields if field[0].lower() != key]
 
     def hint_promise(self, uri: str) -> None:
-        """Promise a client that it will need ``uri``: over HTTP/1 nothing can be promised, and nothing happens."""
+        """Tell the client, before the response, that it will need ``uri`` of this server.
+
+        Over HTTP/2 the response to a GET of ``uri`` is pushed, or a client that takes no pushes is sent 103 Early Hints
+        with ``Link: rel=preload``. Over HTTP/1, and after the response has begun, nothing happens.
+        """
+        self._was.exchange.hint_promise(uri)
 
     # As a dictionary of fields
 

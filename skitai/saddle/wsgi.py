@@ -90,6 +90,12 @@ class WsgiExchange:
         """``"http"`` or ``"https"``."""
         return str(self.environ["wsgi.url_scheme"])
 
+    def hint_promise(self, uri: str) -> None:
+        """Promise by our own server; others have no way to say it."""
+        outer = getattr(self.environ.get("skitai.was"), "exchange", None)
+        if outer is not None:
+            outer.hint_promise(uri)
+
     @property
     def peer(self) -> tuple[str, int]:
         """(address, port) of the client."""

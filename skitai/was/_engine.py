@@ -6,6 +6,7 @@ A native thread has a hub of its own, and so pools of its own: sockets and watch
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +29,9 @@ class Pool(Protocol):
     def drop_all(self) -> None:
         """After a fork: forget them all without a word to their servers."""
 
+_MOST_KNOWN = 4096
+_KNOWN_TIME = 60.0
+
 
 class Engine:
     """See the module.
@@ -44,7 +48,23 @@ class Engine:
         self.sweep = Sweep()
         self.pools: dict[Origin, HttpPool] = {}
         self.databases: dict[Database, Pool] = {}
+        self._speaks_http2: dict[Origin, tuple[bool, float]] = {}
         self.authorizations: dict[tuple[Origin, str], Authorization] = {}
+
+    def remember_http2(self, origin: Origin, answer: bool) -> None:
+        """Keep for a while whether a server spoke HTTP/2: it may be another one tomorrow, or was only overloaded."""
+        if len(self._speaks_http2) >= _MOST_KNOWN:
+            self._speaks_http2.clear()
+        self._speaks_http2[origin] = answer, time.monotonic() + _KNOWN_TIME
+
+    def lacks_http2(self, origin: Origin) -> bool:
+        """Whether a server was asked for HTTP/2 lately and did not speak it."""
+        answer, until = self._speaks_http2.get(origin, (True, 0.0))
+        return not answer and time.monotonic() < until
+
+    def forget_http2(self) -> None:
+        """Ask all servers anew."""
+        self._speaks_http2.clear()
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

@@ -25,9 +25,10 @@ def start(task: Task) -> HttpRun:
     """Send the request of ``task``; see :mod:`skitai.was._clients`."""
     call = cast("HttpCall", task.call)
     default, cert = _settings.current.verify if call.verify is None else call.verify, _settings.current.cert
+    http2 = _settings.current.http2 if call.http2 is None else call.http2
     if task.cluster is None:
         url = urls.parse_url(call.uri)
-        origin = _origin(url.scheme, url.host, url.port, default, cert)
+        origin = _origin(url.scheme, url.host, url.port, default, cert, http2)
         run = HttpRun(task, origin, url.target, url.authority)
     else:
         definition, state = task.cluster.definition, task.member
@@ -35,9 +36,11 @@ def start(task: Task) -> HttpRun:
         if call.verify is None and definition.verify is not None:
             default = definition.verify
         cert = definition.cert or cert
+        if call.http2 is None and definition.http2 is not None:
+            http2 = definition.http2
         scheme = "https" if definition.tls else "http"
         host, port = state.member.host, state.member.port
-        origin = _origin(scheme, host, port, default, cert)
+        origin = _origin(scheme, host, port, default, cert, http2)
         run = HttpRun(task, origin, urls.quote_target(task.path), urls.authority(scheme, host, port))
     run.send()
     return run
@@ -46,9 +49,13 @@ def start(task: Task) -> HttpRun:
 _clients.table["http"] = start
 
 
-def _origin(scheme: str, host: str, port: int, verify: bool | str, cert: ClientCertificate | None) -> Origin:
+def _origin(
+    scheme: str, host: str, port: int, verify: bool | str, cert: ClientCertificate | None, http2: bool | None
+) -> Origin:
+    if scheme == "https":
+        return Origin(scheme, host, port, verify, http2 is not False, cert)
     # What is not encrypted is not verified either: connections need not be kept apart for it.
-    return Origin(scheme, host, port, verify, cert) if scheme == "https" else Origin(scheme, host, port, True)
+    return Origin(scheme, host, port, True, http2 is True)
 
 
 class HttpRun:

@@ -10,6 +10,8 @@ from skitai.wire.http1 import ResponseHead
 
 if TYPE_CHECKING:
     from skitai.was._bodies import StreamedBody
+    from skitai.was._http2_attempt import Http2Attempt
+    from skitai.was._http2_connection import Http2Connection
     from skitai.was._http_connection import HttpConnection
     from skitai.was._http_pool import HttpPool
 
@@ -52,11 +54,12 @@ class HttpAttempt:
         was_sent: bytes of it may have reached the server. was_answered: bytes of an answer came.
         was_on_kept: it went over a connection that had carried another request.
         connection: while it is on one. queue: while it waits for one.
+        repeats: how often it went out again because a server had not looked at it.
     """
 
     __slots__ = (
-        "_asker", "body", "connection", "deadline", "ends_by", "head", "method", "queue", "timeout", "was_answered",
-        "was_on_kept", "was_sent",
+        "_asker", "body", "connection", "deadline", "ends_by", "head", "method", "queue", "repeats", "timeout",
+        "was_answered", "was_on_kept", "was_sent",
     )  # fmt: skip
 
     def __init__(
@@ -69,11 +72,18 @@ class HttpAttempt:
         self.timeout = timeout
         self.deadline = 0.0
         self.ends_by = time.monotonic() + total_time
-        self.connection: HttpConnection | None = None
+        self.connection: HttpConnection | Http2Attempt | None = None
         self.queue: HttpPool | None = None
         self.was_sent = False
         self.was_answered = False
         self.was_on_kept = False
+        self.repeats = 0
+
+    def begin_http2(self, connection: Http2Connection) -> None:
+        """Go out on a stream of ``connection``. Raises ConnectionFailed when it takes no more."""
+        from skitai.was._http2_attempt import Http2Attempt
+
+        Http2Attempt(self, connection)
 
     def answer(self, head: ResponseHead, content: bytes) -> None:
         """The answer is complete."""

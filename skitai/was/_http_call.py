@@ -47,6 +47,7 @@ class HttpCall(NamedTuple):
         body: of the request. lines: header lines of the request, without Host and those that differ per attempt.
         auth: credentials. verify: of TLS; ``None`` is as the alias or the process says.
         timeout: seconds the connection may be silent.
+        http2: speak it without TLS as well (True), never (False), or as the alias or the process says.
     """
 
     protocol: str
@@ -64,6 +65,7 @@ class HttpCall(NamedTuple):
     callback: Any
     result: type[Result]
     name: str
+    http2: bool | None = None
 
     @property
     def key(self) -> tuple[object, ...] | None:
@@ -98,6 +100,7 @@ class Options(NamedTuple):
     callback: Any = None
     timeout: float | None = None
     verify: bool | str | None = None
+    http2: bool | None = None
 
 
 #: ``was.upload``; its content type has a boundary that is new for each call.
@@ -132,7 +135,7 @@ def make_call(service: HttpService, uri: str, data: Any, options: Options, is_ma
     return HttpCall(
         service.protocol, service.method, uri, is_map, body, lines, None if has_authorization else auth, options.verify,
         _settings.current.idle_time if timeout is None else float(timeout), options.meta, options.use_cache,
-        options.filter, options.callback, service.result, service.name,
+        options.filter, options.callback, service.result, service.name, options.http2,
     )  # fmt: skip
 
 

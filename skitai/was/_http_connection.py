@@ -56,6 +56,10 @@ class HttpConnection:
 
     # Sending
 
+    def enter(self) -> None:
+        """It was opened: take what waits."""
+        self._pool.give_back(self)
+
     def is_fit(self) -> bool:
         """Whether the server has neither closed it nor said anything unasked."""
         return self._stream.is_quiet()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from skitai.errors import ConnectionFailed, ReadTimeout
 from skitai.net import pool as workers
+from skitai.net.channel import TlsChannel
 from skitai.net.connect import connect
 from skitai.net.tls import client_context
 from skitai.was import _settings
@@ -19,17 +20,26 @@ from skitai.was._http_connection import HttpConnection
 from skitai.wire.client_certificate import ClientCertificate
 
 if TYPE_CHECKING:
+    import ssl
+
     from skitai.was._engine import Engine
+    from skitai.was._http2_connection import Http2Connection
     from skitai.was._http_attempt import HttpAttempt
+
+_BOTH = ("h2", "http/1.1")
 
 
 class Origin(NamedTuple):
-    """Where connections go, and how they are secured: only equal ones may be shared."""
+    """Where connections go, how they are secured and what may be spoken: only equal ones may be shared.
+
+    ``http2``: offer it by ALPN; without TLS, believe that the server speaks it.
+    """
 
     scheme: str
     host: str
     port: int
     verify: bool | str
+    http2: bool
     cert: ClientCertificate | None = None
 
     def __str__(self) -> str:
@@ -43,7 +53,8 @@ class HttpPool:
         self.engine = engine
         self.origin = origin
         self._idle: list[HttpConnection] = []
-        self._open: set[HttpConnection] = set()
+        self._shared: list[Http2Connection] = []  # that take further requests, when one of theirs has ended or at once
+        self._open: set[HttpConnection | Http2Connection] = set()
         self._connecting = 0
         self._waiting: deque[HttpAttempt] = deque()
 
@@ -56,6 +67,8 @@ class HttpPool:
             if connection.is_fit() and self._begin(connection, attempt):
                 return
             self._discard(connection)
+        if self._shared and self._share(attempt):
+            return
         attempt.deadline = time.monotonic() + attempt.timeout
         attempt.queue = self
         self._waiting.append(attempt)
@@ -84,19 +97,49 @@ class HttpPool:
             self._discard(connection)
             self.submit(attempt)
 
-    def forget(self, connection: HttpConnection) -> None:
+    def forget(self, connection: HttpConnection | Http2Connection) -> None:
         """``connection`` is closed."""
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
+        elif connection in self._shared:
+            self._shared.remove(connection)
         self._connect_more()
         self._forget_if_empty()
+
+    def share(self, connection: Http2Connection) -> None:
+        """``connection`` is open, for many attempts at the same time."""
+        self._shared.append(connection)
+        self.room_made(connection)
+
+    def room_made(self, connection: Http2Connection) -> None:
+        """``connection`` may take further attempts."""
+        if not self._waiting:
+            return
+        while self._waiting and connection.has_room:
+            attempt = self._take_waiting()
+            if not self._begin(connection, attempt):
+                self.submit(attempt)
+                return
+        self._connect_more()
+
+    def close_to_others(self, connection: Http2Connection) -> None:
+        """``connection`` takes no further attempts."""
+        if connection in self._shared:
+            self._shared.remove(connection)
+
+    def has_no_http2(self) -> None:
+        """The server was believed to speak HTTP/2, and does not."""
+        self.engine.remember_http2(self.origin, False)
 
     def drop_idle(self) -> None:
         """Close what is kept: one of them turned out stale, and a server that restarted has closed them all."""
         idle, self._idle = self._idle, []
         for connection in idle:
             self._discard(connection)
+        for shared in [each for each in self._shared if not each.streams]:
+            self._shared.remove(shared)
+            self._discard(shared)
 
     def close_idle(self) -> None:
         """Close what is kept."""
@@ -116,6 +159,9 @@ class HttpPool:
         while (
             self._connecting < len(self._waiting) and self._connecting + len(self._open) < _settings.current.connections
         ):
+            # One connection may be enough for all that wait; whether it is, only the server can tell.
+            if self.origin.http2 and self._connecting and not self.engine.lacks_http2(self.origin):
+                return
             self._connecting += 1
             workers.spawn(self._connect)
 
@@ -130,24 +176,46 @@ class HttpPool:
         else:
             self._connecting -= 1
             self._open.add(connection)
-            self.give_back(connection)
+            connection.enter()
+            self._connect_more()
             return
         self._connecting -= 1
-        if self._waiting:
-            self._take_waiting().fail(error)
+        # All others wait for this one as well when one connection may be enough for all.
+        count = len(self._waiting) if self.origin.http2 and not self._connecting else min(1, len(self._waiting))
+        for attempt in [self._take_waiting() for _ in range(count)]:
+            attempt.fail(error)
         self._forget_if_empty()
 
-    def _open_connection(self) -> HttpConnection:
+    def _context(self, protocols: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
+        return client_context(self.origin.verify, protocols, certificate=self.origin.cert)
+
+    def _open_connection(self) -> HttpConnection | Http2Connection:
         origin = self.origin
         deadline = time.monotonic() + _settings.current.connect_time
         if self._waiting:
             deadline = min(deadline, self._waiting[0].deadline)
-        tls = client_context(origin.verify, certificate=origin.cert) if origin.scheme == "https" else None
-        return HttpConnection(self, connect(origin.host, origin.port, deadline, tls))
+        if origin.scheme == "http":
+            channel = connect(origin.host, origin.port, deadline)
+            is_http2 = origin.http2 and not self.engine.lacks_http2(origin)
+        elif origin.http2:
+            channel = connect(origin.host, origin.port, deadline, self._context(_BOTH))
+            is_http2 = isinstance(channel, TlsChannel) and channel.protocol == "h2"
+            self.engine.remember_http2(origin, is_http2)
+        else:
+            channel = connect(origin.host, origin.port, deadline, self._context())
+            is_http2 = False
+        if not is_http2:
+            return HttpConnection(self, channel)
+        from skitai.was._http2_connection import Http2Connection  # h2 is loaded by who needs it
+
+        return Http2Connection(self, channel)
 
     # Internals
 
-    def _begin(self, connection: HttpConnection, attempt: HttpAttempt) -> bool:
+    def _share(self, attempt: HttpAttempt) -> bool:
+        return any(connection.is_fit() and self._begin(connection, attempt) for connection in list(self._shared))
+
+    def _begin(self, connection: HttpConnection | Http2Connection, attempt: HttpAttempt) -> bool:
         try:
             connection.begin(attempt)
         except ConnectionFailed:  # nothing was sent: any request may go to another connection
@@ -160,7 +228,7 @@ class HttpPool:
         self.engine.sweep.forget(attempt)
         return attempt
 
-    def _discard(self, connection: HttpConnection) -> None:
+    def _discard(self, connection: HttpConnection | Http2Connection) -> None:
         self._open.discard(connection)
         connection.close()
 

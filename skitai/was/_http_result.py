@@ -137,8 +137,8 @@ class HttpResult(Result):
 
     @property
     def version(self) -> str:
-        """The HTTP version of the answer, ``"1.1"`` or ``"1.0"``."""
-        return "1.0" if self._head.version == 10 else "1.1"
+        """The HTTP version of the answer, ``"2.0"``, ``"1.1"`` or ``"1.0"``."""
+        return {10: "1.0", 20: "2.0"}.get(self._head.version, "1.1")
 
     @property
     def headers(self) -> Headers:

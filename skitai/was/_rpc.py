@@ -87,6 +87,7 @@ class RpcService:
         callback: Any = None,
         timeout: float | None = None,
         verify: bool | str | None = None,
+        http2: bool | None = None,
     ) -> RpcStub:
         """Return a stub of the server at ``uri``. Arguments are those of ``was.post``; ``data`` is not used.
 
@@ -97,7 +98,7 @@ class RpcService:
             raise AssertionError("Missing param uri or cluster name")
         if isinstance(meta, bool):
             use_cache, meta = meta, None
-        options = Options(auth, headers, meta, use_cache, filter, callback, timeout, verify)
+        options = Options(auth, headers, meta, use_cache, filter, callback, timeout, verify, http2)
         return RpcStub(self._context, uri, options, self._is_map)
 
     @property

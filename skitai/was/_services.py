@@ -60,6 +60,7 @@ class Service:
         callback: Any = None,
         timeout: float | None = None,
         verify: bool | str | None = None,
+        http2: bool | None = None,
     ) -> Request:
         """Start a request.
 
@@ -77,6 +78,7 @@ class Service:
                 ``(f, args, kwargs)``. Nobody can wait for such a request.
             timeout: seconds that the connection may be silent; 10 when not given.
             verify: of TLS: True, False, or the path of a PEM file; ``None`` is as the alias or the process says.
+            http2: True speaks it without TLS as well, False never; ``None`` is as the alias or the process says.
 
         Raises:
             AssertionError: no ``uri``. UnknownAlias: it names a cluster that is not defined.
@@ -85,12 +87,12 @@ class Service:
         if (
             uri
             and use_cache is True
-            and (data is auth is headers is meta is filter is callback is timeout is verify is None)
+            and (data is auth is headers is meta is filter is callback is timeout is verify is http2 is None)
         ):
             return _start_plain(self._context, self._service, uri, self._is_map)
         if isinstance(meta, bool):
             use_cache, meta = meta, None
-        options = Options(auth, headers, meta, use_cache, filter, callback, timeout, verify)
+        options = Options(auth, headers, meta, use_cache, filter, callback, timeout, verify, http2)
         return start(self._context, self._service, uri, data, options, self._is_map)
 
     @property

@@ -40,6 +40,9 @@ class ClientSettings:
     verify: bool | str = True
     # Our certificate, for servers that ask for one: a PEM file, or (certfile, keyfile[, passphrase]). It is read once.
     cert: ClientCertificate | None = None
+    # HTTP/2: where TLS agrees on it (None), without TLS as well (True), never (False). ``http2=`` of a call or alias
+    # says it for these.
+    http2: bool | None = None
     # The User-Agent field.
     user_agent: str = NAME
     # Bounds of the header section of an answer; one beyond is an invalid answer (status 2, code 716).

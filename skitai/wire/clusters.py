@@ -60,6 +60,7 @@ class ClusterDefinition(NamedTuple):
         verify: ``True`` checks certificates against the system's authorities, a string against this PEM file,
             ``False`` not at all, ``None`` as the process does by default.
         cert: what we show to members that ask for a certificate; ``None`` as the process does by default.
+        http2: ``True`` speaks HTTP/2 without TLS as well, ``False`` never, ``None`` as the process does by default.
     """
 
     name: str
@@ -70,6 +71,7 @@ class ClusterDefinition(NamedTuple):
     tls: bool = False
     verify: bool | str | None = None
     cert: ClientCertificate | None = None
+    http2: bool | None = None
 
 
 #: The clusters of this process by name. Replaced entries are never changed in place.
@@ -85,6 +87,7 @@ def define(
     ssl: bool | int | str = False,
     verify: bool | str | None = None,
     cert: object = None,
+    http2: bool | None = None,
 ) -> ClusterDefinition:
     """Define a cluster, or replace the one of this name.
 
@@ -95,7 +98,7 @@ def define(
             one, or several in a list; commas separate several in one string.
         role, source: for the gateway.
         ssl: encrypt; also the words ``yes``, ``true``, ``on`` of a configuration file.
-        verify: see :class:`ClusterDefinition`.
+        verify, http2: see :class:`ClusterDefinition`.
         cert: see :meth:`skitai.wire.client_certificate.ClientCertificate.read`.
 
     Returns:
@@ -104,7 +107,7 @@ def define(
     Raises:
         ConfigurationError: no member, an unknown kind, or a member that cannot be read.
     """
-    definition = parse(name, kind, members, role, source, ssl, verify, cert)
+    definition = parse(name, kind, members, role, source, ssl, verify, cert, http2)
     definitions[definition.name] = definition
     return definition
 
@@ -118,6 +121,7 @@ def parse(
     ssl: bool | int | str = False,
     verify: bool | str | None = None,
     cert: object = None,
+    http2: bool | None = None,
 ) -> ClusterDefinition:
     """Return what :func:`define` would define. Arguments and errors are the same."""
     name = name.removeprefix("@")
@@ -135,7 +139,7 @@ def parse(
     if not parsed:
         raise ConfigurationError(f"alias @{name} needs at least one member")
     tls = kind in _WITH_TLS or _is_on(ssl)
-    return ClusterDefinition(name, kind, parsed, role, source, tls, verify, ClientCertificate.read(cert))
+    return ClusterDefinition(name, kind, parsed, role, source, tls, verify, ClientCertificate.read(cert), http2)
 
 
 def plain_kind(kind: str) -> str:

@@ -29,18 +29,24 @@ class RequestHead:
 
     Attributes:
         method, target: as sent.
-        version: 10 or 11; a higher minor version counts as 1.1.
+        version: 10, 11 or 20; a higher minor version of HTTP/1 counts as 1.1.
         environ: the fields under their CGI names, repeated ones joined. Requests with equal header sections share it.
         host: the authority that the request is for; ``""`` when an HTTP/1.0 client named none.
         length: Content-Length, else ``None``. chunked: the body comes in chunks.
         keep_alive: the client wants the connection kept.
         expects_continue: the client waits for ``100 Continue`` before it sends the body.
+        upgrade: the protocols that the client would rather speak (RFC 9110 section 7.8), else ``None``.
+        is_plain: neither has it a body nor does it ask for an upgrade.
+        protocol: that an extended CONNECT of HTTP/2 asks for (RFC 8441), else ``None``.
     """
 
     # Few requests change these, so they stay on the class.
     length: int | None = None
     chunked = False
     expects_continue = False
+    upgrade: str | None = None
+    is_plain = True
+    protocol: str | None = None
 
     def __init__(
         self,
@@ -75,7 +81,7 @@ class RequestHead:
 
 
 class ResponseHead(NamedTuple):
-    """The status line and the header section of a response; ``version`` is 10 or 11."""
+    """The status line and the header section of a response; ``version`` is 10, 11 or 20."""
 
     status: int
     reason: str

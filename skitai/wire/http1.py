@@ -26,7 +26,7 @@ from skitai.wire.target import check_target
 
 __all__ = [
     "END", "LAST_CHUNK", "Data", "End", "RequestHead", "RequestReader", "ResponseHead", "ResponseReader", "chunk",
-    "header_value", "serialize_request",
+    "header_value", "last_chunk", "serialize_request",
 ]  # fmt: skip
 
 _REQUEST_LINE = re.compile(rf"({TOKEN}) ([!\"$-~]++) HTTP/([0-9])\.([0-9])\r\n")
@@ -126,6 +126,9 @@ class RequestReader(Reader[RequestHead]):
         elif section.length is not None:
             head.length = section.length
             self._body = LengthBody(section.length) if section.length else None
+        # RFC 9110 section 7.8: that of an HTTP/1.0 client is ignored.
+        head.upgrade = section.upgrade if version == 11 else None
+        head.is_plain = not head.has_body and head.upgrade is None
         # RFC 9110 section 10.1.1: the expectation of an HTTP/1.0 client is ignored.
         head.expects_continue = section.expects_continue and version == 11 and head.has_body
         self._skipped = 0
@@ -169,11 +172,6 @@ class ResponseReader(Reader[ResponseHead]):
     def keep_alive(self) -> bool:
         """Whether the connection may be used again, now that the response has ended."""
         return self._keep_alive and self.is_between and not self._is_over
-
-    @property
-    def leftover(self) -> bytes:
-        """Bytes after the end of the response; after ``101 Switching Protocols`` they belong to the next protocol."""
-        return self._buffer
 
     def _next_head(self) -> ResponseHead | None:
         while True:
@@ -253,6 +251,20 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 def chunk(data: bytes) -> bytes:
     """Return ``data`` as one chunk (RFC 9112 section 7.1); empty data would end the body and gives nothing."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def last_chunk(trailers: Fields | None = None) -> bytes:
+    """Return what ends a body in chunks, with its trailer fields (RFC 9112 section 7.1.2).
+
+    Raises:
+        LocalProtocolError: a field is not valid.
+    """
+    if not trailers:
+        return LAST_CHUNK
+    for name, value in trailers:
+        check_field(name, value)
+    lines = "".join([f"{name}: {value}\r\n" for name, value in trailers])
+    return f"0\r\n{lines}\r\n".encode("latin-1")
 
 
 def header_value(head: ResponseHead, name: str, default: str | None = None) -> str | None:

@@ -55,6 +55,11 @@ class Reader(Generic[Head]):
         return len(self._buffer)
 
     @property
+    def leftover(self) -> bytes:
+        """Bytes fed and not yet given out; behind a switch of protocols they belong to the next one."""
+        return self._buffer
+
+    @property
     def announced(self) -> int:
         """Bytes that the peer has said will follow: the rest of the body by its length, or of the current chunk."""
         return 0 if self._body is None else self._body.announced

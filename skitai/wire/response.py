@@ -8,18 +8,19 @@ from typing import Final
 from skitai.errors import LocalProtocolError
 from skitai.wire.fields import Fields, is_field_value, is_token, tokens
 
-# What a field of an app means for the message as a whole. Names are remembered in any case they come in; apps have few.
-_ORDINARY, _LENGTH, _CONNECTION, _DATE, _SERVER, _HOP = range(1, 7)
+#: What a field of an app means for the message as a whole.
+ORDINARY, LENGTH, CONNECTION, DATE, SERVER, HOP = range(1, 7)
+# Names are remembered in any case they come in; apps have few.
 _KINDS_BY_NAME: Final = {
-    "content-length": _LENGTH,
-    "connection": _CONNECTION,
-    "date": _DATE,
-    "server": _SERVER,
-    "transfer-encoding": _HOP,  # the server frames the message, an app cannot (PEP 3333, "Other HTTP Features")
-    "keep-alive": _HOP,
-    "upgrade": _HOP,
-    "proxy-connection": _HOP,
-    "trailer": _HOP,
+    "content-length": LENGTH,
+    "connection": CONNECTION,
+    "date": DATE,
+    "server": SERVER,
+    "transfer-encoding": HOP,  # the server frames the message, an app cannot (PEP 3333, "Other HTTP Features")
+    "keep-alive": HOP,
+    "upgrade": HOP,
+    "proxy-connection": HOP,
+    "trailer": HOP,
 }
 _MOST_NAMES = 1024
 _kinds: dict[str, int] = {}
@@ -138,25 +139,23 @@ def _make_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
     length: int | None = None
     is_last = has_date = has_server = False
     for name, value in fields:
-        kind = _kinds.get(name) or _kind(name)
+        kind = _kinds.get(name) or kind_of(name)
         if not isinstance(value, str):
             raise LocalProtocolError(f"the value of header field {name} is not a str")
-        if kind == _LENGTH:
-            if length not in (None, _length(value)):
+        if kind == LENGTH:
+            if length not in (None, content_length(value)):
                 raise LocalProtocolError("Content-Length is given twice, with two values")
-            length = _length(value)
+            length = content_length(value)
             continue
-        if kind == _CONNECTION:
+        if kind == CONNECTION:
             is_last = is_last or "close" in tokens(value)
             continue
-        if kind == _HOP:
+        if kind == HOP:
             continue
-        has_date = has_date or kind == _DATE
-        has_server = has_server or kind == _SERVER
+        has_date = has_date or kind == DATE
+        has_server = has_server or kind == SERVER
         if not is_field_value(value):
-            raise LocalProtocolError(
-                f"the value of header field {name} has CR, LF, NUL or a character outside ISO 8859-1"
-            )
+            value_of(name, value)  # says what is wrong
         texts.append(f"{name}: {value}\r\n")
     return _Lines("".join(texts).encode("latin-1"), length, is_last, has_date, has_server)
 
@@ -201,9 +200,10 @@ class CommonFields:
     Attributes:
         more: as given. both: the two lines, and those of ``more``.
         ready: heads that were made in this second, by all that went into them.
+        raw_server, raw_date, raw_more: the same as HTTP/2 takes them.
     """
 
-    __slots__ = ("_date", "_more", "_server", "both", "more", "ready")
+    __slots__ = ("_date", "_more", "_server", "both", "more", "raw_date", "raw_more", "raw_server", "ready")
 
     def __init__(self, server: str, more: Fields | None = None) -> None:
         self._server = f"Server: {server}\r\n".encode("latin-1")
@@ -211,12 +211,16 @@ class CommonFields:
         self.more: Fields = more or []
         self._more = "".join(f"{name}: {value}\r\n" for name, value in self.more).encode("latin-1")
         self.both = self._server + self._more
+        self.raw_server = (b"server", server.encode("latin-1"))
+        self.raw_date = (b"date", b"")
+        self.raw_more = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.more]
         self.ready: dict[tuple[object, ...], ReadyHead] = {}
 
     def refresh(self, http_date: str) -> None:
         """Take the current IMF-fixdate (RFC 9110 section 5.6.7)."""
         self._date = f"Date: {http_date}\r\n".encode("latin-1")
         self.both = self._server + self._date + self._more
+        self.raw_date = (b"date", http_date.encode("latin-1"))
         self.ready.clear()
 
     def keep(self, response: ResponseHead, key: tuple[object, ...], fields: Fields) -> None:
@@ -229,9 +233,14 @@ class CommonFields:
         return (b"" if lines.has_server else self._server) + (b"" if lines.has_date else self._date) + self._more
 
 
-def _status_line(status: int, reason: str | None) -> str:
+def check_status(status: int) -> None:
+    """Raise LocalProtocolError when ``status`` is not that of a final response."""
     if not 200 <= status <= 999:
         raise LocalProtocolError(f"the status of a final response is 200 to 999, not {status}")
+
+
+def _status_line(status: int, reason: str | None) -> str:
+    check_status(status)
     if reason is None:
         reason = reason_phrase(status)
     if not is_field_value(reason):
@@ -239,16 +248,27 @@ def _status_line(status: int, reason: str | None) -> str:
     return f"HTTP/1.1 {status} {reason}\r\n"
 
 
-def _kind(name: str) -> int:
+def kind_of(name: str) -> int:
+    """Return what a field means for the message. Raises LocalProtocolError when its name is no token."""
     if not isinstance(name, str) or not is_token(name):
         raise LocalProtocolError(f"header field name is not a token: {name!r}")
-    kind = _KINDS_BY_NAME.get(name.lower(), _ORDINARY)
+    kind = _KINDS_BY_NAME.get(name.lower(), ORDINARY)
     if len(_kinds) < _MOST_NAMES:
         _kinds[name] = kind
     return kind
 
 
-def _length(value: str) -> int:
+def value_of(name: str, value: object) -> str:
+    """Return the value of a field. Raises LocalProtocolError when it is not valid (RFC 9110 section 5.5)."""
+    if not isinstance(value, str):
+        raise LocalProtocolError(f"the value of header field {name} is not a str")
+    if not is_field_value(value):
+        raise LocalProtocolError(f"the value of header field {name} has CR, LF, NUL or a character outside ISO 8859-1")
+    return value
+
+
+def content_length(value: str) -> int:
+    """Return the number that Content-Length says. Raises LocalProtocolError when it is none."""
     if not (value.isascii() and value.isdigit()):
         raise LocalProtocolError(f"Content-Length is not a number: {value!r}")
     return int(value)

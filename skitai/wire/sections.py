@@ -31,7 +31,8 @@ class RequestSection:
         host: the value of Host, ``None`` when there is none.
         keep_alive_11, keep_alive_10: whether a client of that version wants the connection kept.
         length, chunked: the framing of the body. expects_continue: as of an HTTP/1.1 request.
-        plain_host: the host when nothing but a target is missing: no body, no expectation. Else ``None``.
+        upgrade: the value of Upgrade when Connection names it as well, else ``None``.
+        plain_host: the host when nothing but a target is missing: no body, no expectation, no upgrade. Else ``None``.
 
     Raises:
         RemoteProtocolError: 400, 417 or 501: two answers to how long the request is or for whom, or none that is valid.
@@ -43,6 +44,7 @@ class RequestSection:
     length: int | None = None
     chunked = False
     expects_continue = False
+    upgrade: str | None = None
 
     def __init__(self, fields: Fields) -> None:
         self.fields = tuple(fields)
@@ -54,7 +56,9 @@ class RequestSection:
             options = tokens(environ["HTTP_CONNECTION"])
             self.keep_alive_11 = "close" not in options
             self.keep_alive_10 = "keep-alive" in options and self.keep_alive_11
-        self.plain_host = host
+            if "upgrade" in options:
+                self.upgrade = environ.get("HTTP_UPGRADE")
+        self.plain_host = host if self.upgrade is None else None
         if "HTTP_TRANSFER_ENCODING" in environ or "CONTENT_LENGTH" in environ or "HTTP_EXPECT" in environ:
             self.plain_host = None
             self._read_framing(environ)

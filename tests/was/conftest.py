@@ -233,6 +233,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     engine.pools.clear()
     engine.databases.clear()
     engine.authorizations.clear()
+    engine.forget_http2()
     logs.current().flush()
 
 

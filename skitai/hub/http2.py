@@ -1,0 +1,387 @@
+"""The HTTP/2 session of a connection: one exchange per stream, all of them at the same time (RFC 9113)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urljoin, urlsplit
+
+from gevent import get_hub
+
+from skitai.errors import LocalProtocolError, RemoteProtocolError
+from skitai.hub.http2_body import Http2Body
+from skitai.hub.http2_exchange import Http2Exchange
+from skitai.hub.outbox import Outbox
+from skitai.net.timers import NEVER, TICK, sweep
+from skitai.wire.events import RequestHead
+from skitai.wire.http2.coders import raw_field
+from skitai.wire.http2.engine import MOST_STREAMS, Http2Engine
+from skitai.wire.http2.errors import Code, code_name
+from skitai.wire.http2.events import (
+    BodyReceived,
+    ConnectionBroken,
+    Event,
+    GoAwayReceived,
+    RequestRefused,
+    RequestStarted,
+    StreamReset,
+    TrailersReceived,
+    WindowOpened,
+)
+from skitai.wire.http2.frames import MAX_FRAME_SIZE
+from skitai.wire.target import split_host
+
+if TYPE_CHECKING:
+    from skitai.hub.connection import Connection
+    from skitai.hub.exchange import Exchange
+
+#: Bytes of responses that are put together before they are handed to the socket.
+MOST_JOINED = 64 * 1024
+#: What :func:`quote` leaves as it is in a path or query that may be quoted already.
+_IN_URLS = "%/:=&?~+!$,;'@()*"
+_SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+#: Fields of a request that one for a pushed response has as well.
+_FORWARDED = ("accept-encoding", "accept-language", "cookie", "user-agent")
+
+
+class Http2Session:
+    """See the module. One object lives as long as its connection speaks HTTP/2.
+
+    Args:
+        connection: that it is spoken on. upgrade: head of the HTTP/1.1 request that asked for it, which becomes
+            stream 1, and its HTTP2-Settings.
+
+    Raises:
+        ValueError: the HTTP2-Settings are not valid; nothing was sent.
+    """
+
+    def __init__(self, connection: Connection, upgrade: tuple[RequestHead, str] | None = None) -> None:
+        self._connection = connection
+        self._server = connection.server
+        self._limits = connection.server.limits
+        self.engine = Http2Engine(True, self._limits)
+        self._outbox = Outbox(connection)
+        # By stream. One that was reset stays until its app has noticed: what counts is the work that a client causes.
+        self._exchanges: dict[int, Http2Exchange] = {}
+        self._is_corked = False
+        self._unflushed = 0
+        self._is_ending = False
+        self._is_asked = False
+        self._began = sweep.now
+        self._progress = -1
+        if upgrade is None:
+            self.engine.begin()
+        else:
+            head, settings = upgrade
+            self.engine.begin_upgraded(settings, head)
+        self._set_deadline()
+
+    # From the connection
+
+    def receive(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._is_ending:
+            return
+        self._is_asked = False
+        self._is_corked = True
+        try:
+            for event in self.engine.receive(data, sweep.now):
+                self._take(event)
+        except Exception:  # a fault of ours must not leave the client waiting, nor whoever waits for it
+            self._server.logs.server.traceback(tag=repr(self._connection))
+            self.engine.go_away(Code.INTERNAL_ERROR)
+            self._end()
+            return
+        finally:
+            self._is_corked = False
+        self.flush()
+        self._go_on()
+
+    def end_of_input(self) -> None:
+        """The client sends no more: what it asked for before is still answered."""
+        if not self._exchanges:
+            self._connection.abort()
+
+    def closed(self) -> None:
+        """The connection is gone."""
+        self._is_ending = True
+        self._outbox.close()
+        for exchange in list(self._exchanges.values()):
+            exchange.lose()
+
+    def expire(self) -> None:
+        """The client has sent nothing whole for too long, or nothing at all."""
+        if self.engine.is_between and self._exchanges:
+            self._ask_for_life()
+            return
+        self.engine.go_away(Code.NO_ERROR if self.engine.is_between else Code.PROTOCOL_ERROR)
+        self._end()
+
+    def _ask_for_life(self) -> None:
+        """Requests are in progress and the client has been silent: is it still there (section 6.7)?"""
+        if self._is_asked:
+            self._connection.abort()
+            return
+        self._is_asked = True
+        self.engine.ping(b"are you?")
+        self.flush()
+        self._connection.deadline = sweep.now + TICK + self._limits.header_time
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is in progress."""
+        return not self._exchanges
+
+    def drain(self) -> None:
+        """The server stops: take no new requests, and close when those that were taken are answered (section 6.8)."""
+        if self.engine.last:  # else it may be about to send its first request; the server closes it soon if not
+            self.engine.go_away()
+            self.flush()
+            self._go_on()
+
+    # Events
+
+    def _take(self, event: Event) -> None:
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+
+    def _lose(self, event: StreamReset) -> None:
+        exchange = self._exchanges.get(event.stream)
+        if exchange is not None:
+            exchange.lose()
+
+    def _receive_trailers(self, event: TrailersReceived) -> None:
+        exchange = self._exchanges.get(event.stream)
+        if exchange is not None and exchange.incoming is not None:
+            incoming, exchange.incoming = exchange.incoming, None
+            incoming.end(event.fields)
+
+    def _begin_refused(self, event: RequestRefused) -> None:
+        exchange = self._add(event.stream, event.head)
+        if exchange is not None:
+            self.refuse(exchange, event.status, event.reason)
+
+    def _say_goodbye(self, event: GoAwayReceived) -> None:
+        self.engine.go_away()
+
+    def _add(self, stream: int, head: RequestHead) -> Http2Exchange | None:
+        """Return the exchange of a new stream; ``None`` when it is over already, or one too many."""
+        if stream not in self.engine.streams:
+            return None
+        if len(self._exchanges) >= MOST_STREAMS:
+            self.engine.reset(stream, Code.REFUSED_STREAM)
+            return None
+        self._exchanges[stream] = exchange = Http2Exchange(self, self._connection, head, stream)
+        return exchange
+
+    def _begin(self, event: RequestStarted) -> None:
+        exchange = self._add(event.stream, event.head)
+        if exchange is None:
+            return
+        if event.has_ended:
+            self._server.dispatch(exchange)
+        else:
+            self._begin_body(exchange)
+
+    def begin_upgraded(self, head: RequestHead, before: Exchange) -> None:
+        """Answer the request that asked for the upgrade on stream 1; its body was read by HTTP/1.1 (``before``)."""
+        self._outbox.put(_SWITCHING)
+        self.flush()
+        exchange = self._add(1, head)
+        if exchange is not None:
+            exchange.body, exchange.bytes_in = before.body, before.bytes_in
+            self._server.dispatch(exchange)
+
+    def _begin_body(self, exchange: Http2Exchange) -> None:
+        try:
+            most = self._server.most_body_bytes(exchange)
+        except Exception:  # the app's own config may do anything when it is asked
+            self._server.logs.app.traceback(tag=str(exchange.transaction))
+            self.refuse(exchange, 500, "the settings of the app could not be read")
+            return
+        length = exchange.head.length
+        if length is not None and length > most:
+            self.refuse(exchange, 413, f"the request body is larger than {most} bytes")
+            return
+        is_tunnel = exchange.head.protocol is not None  # of extended CONNECT: what goes through is no body
+        exchange.most_body_bytes = most = sys.maxsize if is_tunnel else most
+        is_streamed = is_tunnel or getattr(exchange.route, "is_fed_at_once", False)
+        exchange.incoming = incoming = Http2Body(exchange, most, is_streamed)
+        incoming.begin()
+
+    def _receive_body(self, event: BodyReceived) -> None:
+        exchange = self._exchanges.get(event.stream)
+        incoming = exchange.incoming if exchange is not None else None
+        if exchange is None or incoming is None:
+            self.engine.acknowledge(event.stream, event.size)
+            return
+        if event.has_ended:
+            exchange.incoming = None
+        incoming.receive(event.content, event.size, event.has_ended)
+
+    def _open_window(self, event: WindowOpened) -> None:
+        if event.stream:
+            exchange = self._exchanges.get(event.stream)
+            if exchange is not None:
+                exchange.window_opened()
+            return
+        for exchange in self._exchanges.values():
+            exchange.window_opened()
+
+    def _break(self, event: ConnectionBroken) -> None:
+        peer = self._connection.peer
+        reason = f"{code_name(event.code)}: {event.reason}"
+        self._server.logs.server.log(f"ended HTTP/2 with {peer[0]}:{peer[1]} by {reason}", "warn")
+        for exchange in list(self._exchanges.values()):
+            exchange.lose()
+
+    # From exchanges, in any greenlet
+
+    def dispatch(self, exchange: Http2Exchange) -> None:
+        """Hand an exchange to its handler; in the hub."""
+        self._server.dispatch(exchange)
+
+    def refuse(self, exchange: Http2Exchange, status: int, reason: str) -> None:
+        """Answer a request that no app will see."""
+        self._server.note_refusal(self._connection.peer, RemoteProtocolError(reason, status))
+        self._server.answer_soon(exchange, status, reason)
+
+    def finished(self, exchange: Http2Exchange, code: Code | None = None) -> None:
+        """An exchange is over; with a ``code`` its stream is reset."""
+        stream = exchange.stream
+        self._exchanges.pop(stream, None)
+        incoming, exchange.incoming = exchange.incoming, None
+        if incoming is not None:
+            incoming.drop()
+        if code is not None or stream in self.engine.streams:
+            # Without an error: the response is complete, and the rest of the request is of no use (section 8.1).
+            self.engine.reset(stream, Code.NO_ERROR if code is None else code)
+        if not self._is_corked:
+            self.flush()
+            self._go_on()
+
+    def consumed(self, exchange: Http2Exchange, size: int) -> None:
+        """Bytes of a request body were taken: the client may send as many again."""
+        self.engine.acknowledge(exchange.stream, size)
+        self.flush()
+
+    def stalled(self, exchange: Http2Exchange) -> None:
+        """A client has not opened the window of a stream for too long."""
+        exchange.lose()
+        self.engine.reset(exchange.stream, Code.CANCEL)
+        self.flush()
+
+    def promise(self, exchange: Http2Exchange, uri: str) -> None:
+        """Push what the client will need, or hint at it where it takes no pushes."""
+        head = exchange.head
+        base = f"{exchange.scheme}://{head.host}{exchange.target}"
+        url = urlsplit(urljoin(base, uri))
+        if url.scheme != exchange.scheme or split_host(url.netloc) != split_host(head.host):
+            return  # only what this server can answer for may be promised (section 8.4)
+        path = quote(url.path or "/", safe=_IN_URLS) + ("?" + quote(url.query, safe=_IN_URLS) if url.query else "")
+        if exchange.is_pushed or not (self.engine.can_push and len(self._exchanges) < MOST_STREAMS):
+            if not exchange.is_pushed:
+                exchange.interim(103, [("link", f"<{path}>; rel=preload")])
+            return
+        fields = [(":method", "GET"), (":scheme", url.scheme), (":authority", head.host), (":path", path)]
+        fields += [(name, value) for name in _FORWARDED if (value := exchange.header(name)) is not None]
+        raw = [raw_field(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+        raw.append(raw_field(b"referer", base.encode("latin-1")))
+        try:
+            stream, promised = self.engine.push(exchange.stream, raw)
+        except LocalProtocolError:
+            return  # the client has given the request up, or takes none after all
+        pushed = self._add(stream, promised)
+        if pushed is not None:
+            pushed.is_pushed = True
+            get_hub().loop.run_callback(self._server.dispatch, pushed)
+
+    # Writing
+
+    def flush(self) -> None:
+        """Hand what there is to the socket; events of one read are answered in one go."""
+        if self._is_corked:
+            return
+        self._unflushed = 0
+        data = self.engine.data_to_send()
+        if data:
+            self._outbox.put(data)
+
+    def flush_some(self, size: int) -> None:
+        """``size`` more bytes of a body are ready: send them when they are many, also before the end of a read."""
+        self._unflushed += size
+        if self._unflushed > MOST_JOINED:
+            self._unflushed = 0
+            data = self.engine.data_to_send()
+            if data:
+                self._outbox.put(data)
+
+    def wait(self) -> None:
+        """Wait while a lot is unsent, before more is made.
+
+        Raises:
+            ClientDisconnected: the client is gone.
+        """
+        if self._outbox.size:
+            self._outbox.wait()
+
+    # Ending
+
+    def _go_on(self) -> None:
+        """Close when there is nothing left to do, and wait for what comes next."""
+        if self._is_ending or self._connection.is_closed:
+            return
+        is_stopping = self._server.is_stopping and self.engine.last
+        is_over = is_stopping or self.engine.has_gone_away or self._connection.input_ended
+        if self.engine.is_broken or (is_over and not self._exchanges):
+            self.engine.go_away()
+            self._end()
+        else:
+            self._set_deadline()
+
+    def _end(self) -> None:
+        if self._is_ending:
+            return
+        self._is_ending = True
+        self._is_corked = False
+        self.flush()
+        for exchange in list(self._exchanges.values()):
+            exchange.lose()
+        self._connection.deadline = NEVER  # the outbox has one
+        self._outbox.when_empty(self._close)
+
+    def _close(self) -> None:
+        self._outbox.close()
+        self._connection.close()
+
+    def _set_deadline(self) -> None:
+        connection, limits, engine = self._connection, self._limits, self.engine
+        if not engine.has_settings:
+            connection.deadline = self._began + TICK + limits.header_time
+        elif not engine.is_between:
+            # Something has begun. As long as it is the same, its deadline is.
+            if engine.progress != self._progress:
+                self._progress = engine.progress
+                slowest = limits.body_time + MAX_FRAME_SIZE / limits.body_rate
+                connection.deadline = sweep.now + TICK + (limits.header_time if engine.is_in_section else slowest)
+        elif connection.input_ended:
+            connection.deadline = NEVER  # it cannot answer; what it asked for is answered before the end
+        elif not self._is_asked:
+            connection.deadline = sweep.now + TICK + limits.http2_idle
+
+    def __repr__(self) -> str:
+        return f"<Http2Session {len(self._exchanges)} exchanges, {self._outbox!r}>"
+
+
+_HANDLERS: dict[type, Callable[[Http2Session, Any], None]] = {
+    RequestStarted: Http2Session._begin,
+    RequestRefused: Http2Session._begin_refused,
+    BodyReceived: Http2Session._receive_body,
+    TrailersReceived: Http2Session._receive_trailers,
+    WindowOpened: Http2Session._open_window,
+    StreamReset: Http2Session._lose,
+    GoAwayReceived: Http2Session._say_goodbye,
+    ConnectionBroken: Http2Session._break,
+}

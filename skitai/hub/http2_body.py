@@ -1,0 +1,178 @@
+"""The body of a request over HTTP/2 on its way to the app: small ones first as a whole, others as they come."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from skitai.errors import RemoteProtocolError
+from skitai.hub.body import StreamedBody
+from skitai.net.timers import NEVER, TICK, sweep
+from skitai.wire.fields import Fields
+from skitai.wire.http2.engine import STREAM_WINDOW
+
+if TYPE_CHECKING:
+    from skitai.hub.http2_exchange import Http2Exchange
+
+_CONTINUE = [(b":status", b"100")]
+
+
+class Http2Body:
+    """See the module.
+
+    Args:
+        exchange: of the request; it is dispatched when its app can be called. most: bytes that the body may have.
+        is_streamed: call the app at once, whatever the size, and give the client all the time that it wants: the two
+            talk with each other, and the session sees to it that the client is still there.
+
+    Attributes:
+        deadline: for the sweep: until when the client must have sent more.
+    """
+
+    def __init__(self, exchange: Http2Exchange, most: int, is_streamed: bool) -> None:
+        self._exchange = exchange
+        self._session = exchange.session
+        self._limits = exchange.connection.server.limits
+        self._most = most
+        self._parts: list[bytes] | None = []
+        self._stream: StreamedBody | None = None
+        self._since = sweep.now
+        self._stopped_at: float | None = None
+        self._ahead = 0  # bytes that the window has got back before the app took them
+        self._is_over = False
+        self._is_streamed = is_streamed
+        self.deadline = NEVER
+
+    def begin(self) -> None:
+        """Ask the client for it, or call the app."""
+        sweep.watch(self)
+        length = self._exchange.head.length
+        if self._is_streamed or (length is not None and length > self._limits.buffered_body):
+            self._call_app()
+        elif self._exchange.head.expects_continue:
+            self._say_continue()
+        self._run_clock()
+
+    # From the session
+
+    def receive(self, content: bytes, size: int, has_ended: bool) -> None:
+        """A part came; ``size`` is what the window must get back for it."""
+        exchange = self._exchange
+        if self._is_over:
+            self._session.consumed(exchange, size)
+            return
+        exchange.bytes_in += len(content)
+        exchange.head.expects_continue = False
+        if exchange.bytes_in > self._most:
+            self._session.consumed(exchange, size)
+            self._refuse(RemoteProtocolError(f"the request body is larger than {self._most} bytes", 413))
+            return
+        if self._stream is not None:
+            self._session.consumed(exchange, size - len(content))
+            self._stream.put(content)
+        elif self._parts is not None:
+            self._session.consumed(exchange, size)
+            self._parts.append(content)
+            if exchange.bytes_in > self._limits.buffered_body and not has_ended:
+                self._call_app()
+        if has_ended:
+            self.end()
+        else:
+            self._run_clock()
+
+    def end(self, trailers: Fields | None = None) -> None:
+        """There is no more."""
+        exchange = self._exchange
+        exchange.trailers = trailers
+        self._leave()
+        if self._stream is not None:
+            self._stream.end()
+        elif self._parts is not None:
+            exchange.body = io.BytesIO(b"".join(self._parts))
+            self._parts = None
+            exchange.connection.server.dispatch(exchange)
+
+    def fail(self, error: Exception) -> None:
+        """The rest will never come."""
+        self._leave()
+        if self._stream is not None and not self._stream.has_ended:
+            self._stream.fail(error)
+        elif self._parts is not None:
+            # No app will see it.
+            self._parts = None
+            self._exchange.abort()
+
+    def drop(self) -> None:
+        """The response is complete: nobody will read what is still there."""
+        self._leave()
+        if self._stream is not None:
+            held, self._stream = self._stream.held, None
+            self._session.consumed(self._exchange, max(0, held - self._ahead))
+
+    def expire(self) -> None:
+        """The client was too slow; the sweep calls this."""
+        self._refuse(RemoteProtocolError("the request body took too long", 408))
+
+    # Internals
+
+    def _call_app(self) -> None:
+        """Call the app now; it reads the body as it comes."""
+        exchange = self._exchange
+        self._stream = stream = StreamedBody(self._app_waits, self._app_took)
+        for part in self._parts or ():
+            stream.put(part)
+        self._ahead = exchange.bytes_in
+        self._parts = None
+        exchange.body = io.BufferedReader(stream)
+        self._session.dispatch(exchange)
+
+    def _app_waits(self) -> None:
+        if self._exchange.head.expects_continue:
+            self._exchange.head.expects_continue = False
+            if not self._exchange.is_started:
+                self._say_continue()
+        self._run_clock()
+
+    def _app_took(self, count: int) -> None:
+        ahead = min(count, self._ahead)
+        self._ahead -= ahead
+        if self._stream is not None:  # else all that was held has been handed back
+            self._session.consumed(self._exchange, count - ahead)
+        if self._stopped_at is not None and not self._is_over:
+            self._run_clock()
+
+    def _say_continue(self) -> None:
+        self._exchange.head.expects_continue = False
+        if self._exchange.stream in self._session.engine.streams:
+            self._session.engine.send_head(self._exchange.stream, _CONTINUE, False)
+            self._session.flush()
+
+    def _run_clock(self) -> None:
+        """The clock of a body counts the time in which it is the client's turn."""
+        is_apps_turn = self._stream is not None and self._stream.held >= STREAM_WINDOW // 2
+        if self._is_streamed or is_apps_turn or self._exchange.head.expects_continue:
+            self.deadline = NEVER
+            if self._stopped_at is None:
+                self._stopped_at = sweep.now
+            return
+        if self._stopped_at is not None:
+            self._since += sweep.now - self._stopped_at
+            self._stopped_at = None
+        limits = self._limits
+        self.deadline = self._since + TICK + limits.body_time + self._exchange.bytes_in / limits.body_rate
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        exchange = self._exchange
+        if self._stream is not None:
+            exchange.refusal = error
+            self._leave()
+            self._stream.fail(error)
+        else:
+            self._parts = None
+            self._leave()
+            self._session.refuse(exchange, error.status, str(error))
+
+    def _leave(self) -> None:
+        self._is_over = True
+        sweep.forget(self)
+        self.deadline = NEVER
