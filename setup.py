@@ -29,6 +29,8 @@ EXTRAS = {
     "chameleon": ["chameleon>=4.6"],
     "postgresql": ["psycopg2-binary>=2.9.9", "psycogreen>=1.0.2"],
     "fast": ["brotli>=1.1", "zstandard>=0.23"],
+    # The backplane of group chats over several workers and hosts.
+    "redis": ["redis>=5"],
 }
 TEST = [
     "bottle>=0.13",
@@ -68,11 +70,13 @@ setup(
         "jinja2>=3.1.6",
         "multipart>=1.2",
         "PyJWT>=2.9",
+        # Masks and unmasks the frames of WebSockets in C; a mask in Python takes as long as all the rest of a frame.
+        "websockets>=14",
     ],
     extras_require={
         **EXTRAS,
         "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra}),
-        "test": [*TEST, *EXTRAS["chameleon"], *EXTRAS["fast"], *EXTRAS["postgresql"]],
+        "test": [*TEST, *EXTRAS["chameleon"], *EXTRAS["fast"], *EXTRAS["postgresql"], *EXTRAS["redis"]],
     },
     entry_points={"console_scripts": ["skitai = skitai.__main__:main"]},
     classifiers=[
