@@ -105,6 +105,25 @@ class Connection:
         sweep.watch(self)
         self._read_watcher.start(self._on_readable)
 
+    def hand_over(self, session: Session, data: bytes) -> None:
+        """Let another session have the connection, beginning with ``data`` that was read already; any greenlet."""
+        self.session = session
+        self.deadline = NEVER
+        if self.is_closed:
+            session.closed()
+        elif data or self.input_ended:
+            self._read_watcher.stop()  # what comes now must not overtake what came before
+            get_hub().loop.run_callback(self._give, data)
+        else:
+            self.resume()
+
+    def _give(self, data: bytes) -> None:
+        if data and not self.is_closed:
+            self.session.receive(data)
+        if self.input_ended and not self.is_closed:
+            self.session.end_of_input()
+        self.resume()
+
     def _on_readable(self) -> None:
         try:
             data = self._recv(READ_SIZE)

@@ -15,7 +15,7 @@ from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.http1 import END, Data, RequestHead, RequestReader
 
 if TYPE_CHECKING:
-    from skitai.hub.connection import Connection
+    from skitai.hub.connection import Connection, Session
 
 #: Bytes of pipelined requests kept while one is answered; above it the connection is not read.
 MOST_PIPELINED = 64 * 1024
@@ -124,12 +124,16 @@ class Http1Session:
     def _begin(self, head: RequestHead) -> None:
         connection = self._connection
         self._exchange = exchange = Exchange(self, connection, head)
-        if head.chunked or head.length:
+        if head.is_bare:
+            self._state = _APP
+            connection.deadline = NEVER
+            connection.server.dispatch(exchange)
+        elif head.has_body:  # asking for another protocol as well is ignored then
             self._begin_body(exchange, head)
         else:
             self._state = _APP
             connection.deadline = NEVER
-            connection.server.dispatch(exchange)
+            connection.server.dispatch_upgrade(exchange)
 
     def _dispatch(self, exchange: Exchange) -> None:
         self._state = _APP
@@ -319,6 +323,11 @@ class Http1Session:
         else:
             self._state = _HEAD
             connection.deadline = sweep.now + self._keep_alive
+
+    def hand_over(self, session: Session) -> None:
+        """The client got 101: what it sends from now on is for ``session`` (RFC 9110 section 7.8)."""
+        self._exchange = None
+        self._connection.hand_over(session, self._reader.take_rest())
 
     def has_large_rest(self, exchange: Exchange) -> bool:
         """Whether more of the body is still to come than would be dropped: the connection closes if nobody reads it."""

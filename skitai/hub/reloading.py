@@ -33,6 +33,16 @@ class ReloadingHandler(NativeHandler):
         super().__init__(server, point, app_ref)
         self._refresh = app_ref.refresh
 
+    def open_websocket(self, exchange: Exchange) -> None:
+        """See :class:`~skitai.hub.wsgi.WsgiHandler`; a WebSocket keeps the app with which it began."""
+        try:
+            self._refresh()
+        except BaseException:
+            self._slots.release()
+            self._failed(exchange, self._ref.app)
+            raise
+        super().open_websocket(exchange)
+
     def serve(self, exchange: Exchange) -> None:
         """See :class:`~skitai.hub.native.NativeHandler`; what a reload runs is in the slot of the request."""
         try:

@@ -22,6 +22,7 @@ from skitai.hub.listener import Listener
 from skitai.hub.pages import HTML, error_page, error_response
 from skitai.hub.site import Dispatcher, Site
 from skitai.hub.slots import Slots
+from skitai.hub.rooms import Rooms
 from skitai.hub.status import describe, describe_site
 from skitai.net import pool
 from skitai.net.timers import NEVER, TICK, sweep
@@ -75,6 +76,8 @@ class Server:
         self._stopped_last = Event()
         self.began = 0.0
         self._site = site
+        self.rooms = Rooms(worker_index)
+        self.handlers = 0
         self._dispatcher = Dispatcher(self, site)
         self._only = self._dispatcher.only
 
@@ -112,6 +115,7 @@ class Server:
         self.is_stopping = True
         for listener in self._listeners:
             listener.stop()
+        self._drain_sessions()
         gevent.sleep(0.001)  # one turn of the loop: what clients have sent already is a request in flight
         grace = self.settings.grace if grace is None else grace
         began = time.time()
@@ -136,6 +140,13 @@ class Server:
 
     def _describe_site(self) -> dict[str, object]:
         return describe_site(self._site)
+
+    def _drain_sessions(self) -> None:
+        """Tell the sessions that live as long as their clients want: they end when what they are doing is done."""
+        for connection in list(self._connections):
+            drain = getattr(connection.session, "drain", None)
+            if drain is not None:
+                drain()
 
     def _close_idle(self, opened_before: float) -> None:
         for connection in list(self._connections):
@@ -205,6 +216,13 @@ class Server:
             self.answer_soon(exchange, 405, extra=[("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
         else:
             self.answer_soon(exchange, 404)
+
+    def dispatch_upgrade(self, exchange: Exchange) -> None:
+        """Hand on an exchange that asks for another protocol: to a handler that speaks it, else as any other."""
+        handler = self._dispatcher.handler(exchange)
+        accept = getattr(handler, "accept_upgrade", None)
+        if accept is None or exchange.path[0] != "/" or not accept(exchange):
+            self.dispatch(exchange)
 
     def most_body_bytes(self, exchange: Exchange) -> int:
         """Return how large the body of a request may be, as its app and its content type say."""

@@ -35,12 +35,16 @@ class RequestHead:
         length: Content-Length, else ``None``. chunked: the body comes in chunks.
         keep_alive: the client wants the connection kept.
         expects_continue: the client waits for ``100 Continue`` before it sends the body.
+        upgrade: the value of Upgrade when the client asks for another protocol (RFC 9110 section 7.8), else ``""``.
+        is_bare: neither a body follows nor is another protocol asked for: one look for what most requests are.
     """
 
     # Few requests change these, so they stay on the class.
     length: int | None = None
     chunked = False
     expects_continue = False
+    upgrade = ""
+    is_bare = True
 
     def __init__(
         self,

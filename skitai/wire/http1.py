@@ -128,6 +128,9 @@ class RequestReader(Reader[RequestHead]):
             self._body = LengthBody(section.length) if section.length else None
         # RFC 9110 section 10.1.1: the expectation of an HTTP/1.0 client is ignored.
         head.expects_continue = section.expects_continue and version == 11 and head.has_body
+        if version == 11:  # RFC 9110 section 7.8: that of an HTTP/1.0 client is ignored
+            head.upgrade = section.upgrade
+        head.is_bare = not (head.has_body or head.upgrade)
         self._skipped = 0
         return head
 

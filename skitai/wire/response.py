@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from skitai.errors import LocalProtocolError
-from skitai.wire.fields import Fields, is_field_value, is_token, tokens
+from skitai.wire.fields import Fields, check_field, is_field_value, is_token, tokens
 
 # What a field of an app means for the message as a whole. Names are remembered in any case they come in; apps have few.
 _ORDINARY, _LENGTH, _CONNECTION, _DATE, _SERVER, _HOP = range(1, 7)
@@ -100,6 +100,21 @@ class ResponseHead:
             self.data = b"%b%bContent-Length: %d\r\n%b" % (lines.data, common_lines, length, ending)
         else:
             self.data = lines.data + common_lines + ending
+
+
+def serialize_interim(status: int, fields: Fields, common: bytes = b"") -> bytes:
+    """Return the whole head of an interim response, or of 101 (RFC 9110 section 15.2), with all of ``fields``.
+
+    Args:
+        common: further lines, as :attr:`CommonFields.both`.
+
+    Raises:
+        LocalProtocolError: a field is not valid.
+    """
+    for name, value in fields:
+        check_field(name, value)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+    return f"HTTP/1.1 {status} {reason_phrase(status)}\r\n{lines}".encode("latin-1") + common + b"\r\n"
 
 
 class _Lines:

@@ -30,8 +30,8 @@ class RequestSection:
         fields: (name, value) as sent. environ: the same under their CGI names; both are shared, so never changed.
         host: the value of Host, ``None`` when there is none.
         keep_alive_11, keep_alive_10: whether a client of that version wants the connection kept.
-        length, chunked: the framing of the body. expects_continue: as of an HTTP/1.1 request.
-        plain_host: the host when nothing but a target is missing: no body, no expectation. Else ``None``.
+        length, chunked: the framing of the body. expects_continue, upgrade: as of an HTTP/1.1 request.
+        plain_host: the host when nothing but a target is missing: no body, expectation or upgrade. Else ``None``.
 
     Raises:
         RemoteProtocolError: 400, 417 or 501: two answers to how long the request is or for whom, or none that is valid.
@@ -43,6 +43,7 @@ class RequestSection:
     length: int | None = None
     chunked = False
     expects_continue = False
+    upgrade = ""
 
     def __init__(self, fields: Fields) -> None:
         self.fields = tuple(fields)
@@ -54,7 +55,9 @@ class RequestSection:
             options = tokens(environ["HTTP_CONNECTION"])
             self.keep_alive_11 = "close" not in options
             self.keep_alive_10 = "keep-alive" in options and self.keep_alive_11
-        self.plain_host = host
+            if "upgrade" in options:
+                self.upgrade = environ.get("HTTP_UPGRADE", "")
+        self.plain_host = host if not self.upgrade else None
         if "HTTP_TRANSFER_ENCODING" in environ or "CONTENT_LENGTH" in environ or "HTTP_EXPECT" in environ:
             self.plain_host = None
             self._read_framing(environ)

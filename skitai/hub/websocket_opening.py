@@ -1,0 +1,211 @@
+"""Opening a WebSocket: the request is checked, the app is asked what it shall be, and the connection changes hands."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub
+
+from skitai.constants import WEBSOCKET_MULTICAST, WS_GROUPCHAT
+from skitai.errors import ClientDisconnected, ConfigurationError
+from skitai.hub import websocket_configuration as configuration
+from skitai.hub.websocket_carrier import ConnectionCarrier
+from skitai.hub.websocket_configuration import Configuration
+from skitai.hub.websocket_designs import Called, Pulled
+from skitai.hub.websocket_multicast import Member, RoomLoop
+from skitai.hub.websocket_session import WebSocketSession
+from skitai.hub.websocket_sockets import AppSocket, GroupSocket, PulledSocket
+from skitai.wire import origins, ws_handshake
+from skitai.wire.websocket import WebSocket
+from skitai.wire.ws_handshake import Opening, Refusal
+
+if TYPE_CHECKING:
+    from skitai.hub.exchange import Exchange
+    from skitai.hub.rooms import Room
+    from skitai.hub.server import Server
+    from skitai.hub.websocket_carrier import Carrier
+    from skitai.hub.websocket_designs import Conversation
+    from skitai.hub.wsgi import WsgiHandler
+
+ALLOW_ORIGIN = "access_control_allow_origin"
+
+
+def open_websocket(handler: WsgiHandler, exchange: Exchange) -> None:
+    """Answer a request that asks for a WebSocket; on a worker, in a slot that is given back."""
+    server = handler.server
+    try:
+        try:
+            refusal, conversation, chosen = _ask(handler, exchange)
+        finally:
+            server.slots.release()
+        if refusal is not None:
+            exchange.respond(*refusal)
+        elif conversation is not None and chosen is not None:
+            _Birth(handler, exchange, conversation, chosen).take_place()
+    except ClientDisconnected:
+        exchange.abort()
+
+
+Response = tuple[int, list[tuple[str, str]], bytes, str | None]
+_Asked = tuple[Response | None, "Conversation | None", Configuration | None]
+
+
+def _ask(handler: WsgiHandler, exchange: Exchange) -> _Asked:
+    """Call the app; return the response that refuses, or its conversation with what it chose."""
+    offer = ws_handshake.read_request(exchange.method, exchange.header)
+    if isinstance(offer, Refusal):
+        return _page(handler.server, offer.status, offer.detail, offer.fields), None, None
+    if not handler.checks_origin and not _is_allowed_origin(handler.app, exchange):
+        return _page(handler.server, 403, "Pages of that origin may not ask here."), None, None
+    environ = handler.environ_of(exchange)
+    configuration.ask(environ, handler.server.rooms.new_client())
+    try:
+        conversation = handler.converse(exchange, environ)
+        status, reason, fields, body = conversation.begin()
+        chosen = configuration.take(conversation.environ)
+        if chosen is None:
+            if status < 300:
+                raise ConfigurationError(
+                    f"{exchange.path} was asked for a WebSocket and configured none: see docs/websocket.md"
+                )
+            return (status, fields, body, reason), None, None
+        wrong = conversation.check(chosen.spec, chosen.detail, chosen.has_events)
+        if not wrong and chosen.has_room and conversation.room() is None:
+            wrong = "The query has no value for the room."
+    except ClientDisconnected:
+        raise
+    except Exception:
+        handler.server.logs.app.traceback(tag=str(exchange.transaction))
+        return _page(handler.server, 500, f"The error was logged under {exchange.transaction}."), None, None
+    if wrong:
+        return _page(handler.server, 400, wrong), None, None
+    return None, conversation, chosen
+
+
+def _page(server: Server, status: int, detail: str, fields: list[tuple[str, str]] | None = None) -> Response:
+    from skitai.hub.pages import HTML, error_page
+
+    return status, [*HTML, *(fields or ())], error_page(status, detail), None
+
+
+def _is_allowed_origin(app: Any, exchange: Exchange) -> bool:
+    """Whether the page that asks, if it is one, is of this host or of one that the app names (WSGI apps)."""
+    origin = exchange.header("origin")
+    if origin is None:
+        return True
+    allowed = getattr(app, ALLOW_ORIGIN, None)
+    names = [allowed] if isinstance(allowed, str) else list(allowed or ())
+    if "*" in names or origin.lower() in [name.lower() for name in names]:
+        return True
+    return origins.is_same_host(origin, exchange.head.host, exchange.header("sec-fetch-site"))
+
+
+class _Birth:
+    """What is made of a request when everyone agrees."""
+
+    def __init__(
+        self, handler: WsgiHandler, exchange: Exchange, conversation: Conversation, chosen: Configuration
+    ) -> None:
+        self._handler = handler
+        self._server: Server = handler.server
+        self._exchange = exchange
+        self._conversation = conversation
+        self._chosen = chosen
+
+    def take_place(self) -> None:
+        """Send the 101 and begin.
+
+        Raises:
+            ClientDisconnected: the client is gone.
+        """
+        exchange, options = self._exchange, self._chosen.options
+        offer = ws_handshake.read_request(exchange.method, exchange.header)
+        assert not isinstance(offer, Refusal)
+        opening = ws_handshake.accept(offer, options.subprotocols, options.compression)
+        if isinstance(opening, Refusal):
+            exchange.respond(*_page(self._server, opening.status, opening.detail, opening.fields))
+            return
+        carrier = ConnectionCarrier(exchange.connection)
+        session = self._session(carrier, opening)
+        carrier.session = session
+        servant = self._servant(session, opening.subprotocol)
+        exchange.switch_protocols(opening.fields, session)
+        get_hub().loop.run_callback(_begin, session, servant)
+
+    def _session(self, carrier: Carrier, opening: Opening) -> WebSocketSession:
+        limits = self._server.limits
+        most = self._chosen.options.most_bytes or limits.websocket_message
+        engine = WebSocket(True, most, opening.agreement)
+        return WebSocketSession(
+            carrier, engine, limits, self._chosen.keep_alive, self._chosen.options.ping, _Obituary(self._server, self._exchange)
+        )
+
+    def _servant(self, session: WebSocketSession, subprotocol: str | None) -> Any:
+        chosen, server, conversation = self._chosen, self._server, self._conversation
+        environ = conversation.environ
+        client: int = environ[configuration.CLIENT]
+        if chosen.spec == WEBSOCKET_MULTICAST:
+            return self._member(session, client, subprotocol)
+        socket: AppSocket
+        if chosen.is_loop:
+            socket = environ[configuration.SOCKET] = PulledSocket(session, client, subprotocol)
+            return Pulled(server, session, conversation, socket)
+        if chosen.spec == WS_GROUPCHAT:
+            socket = GroupSocket(session, client, subprotocol)
+            socket.room = self._room()
+            socket.room.enter(socket)
+        else:
+            socket = AppSocket(session, client, subprotocol)
+        environ[configuration.SOCKET] = socket
+        return Called(server, session, conversation, socket, chosen.has_events)
+
+    def _room(self) -> Room:
+        exchange, handler = self._exchange, self._handler
+        value = self._conversation.room()
+        name = f"{handler.number}:{exchange.path}?{value}"
+        return self._server.rooms.room((handler.number, exchange.path, value), name)
+
+    def _member(self, session: WebSocketSession, client: int, subprotocol: str | None) -> Member:
+        room = self._room()
+        loop: RoomLoop | None = room.loop
+        if loop is None or loop.has_ended:
+            loop = room.loop = RoomLoop(self._server, room, self._conversation)
+            self._conversation.environ[configuration.SOCKET] = loop.socket
+            self._server.pool.spawn(loop.run)
+        socket = GroupSocket(session, client, subprotocol)
+        socket.room = room
+        room.enter(socket)
+        return Member(loop, room, socket)
+
+
+def _begin(session: WebSocketSession, servant: Any) -> None:
+    session.begin(servant)
+    begin = getattr(servant, "begin", None)
+    if begin is not None:
+        begin()
+
+
+class _Obituary:
+    """Logs the end of a WebSocket."""
+
+    __slots__ = ("_began", "_exchange", "_server")
+
+    def __init__(self, server: Server, exchange: Exchange) -> None:
+        self._server = server
+        self._exchange = exchange
+        self._began = time.monotonic()
+
+    def __call__(self, session: WebSocketSession, code: int, reason: str) -> None:
+        exchange = self._exchange
+        peer = exchange.peer
+        seconds = time.monotonic() - self._began
+        self._server.logs.server.log(
+            f"websocket {peer[0]}:{peer[1]} {exchange.target} closed with {code}"
+            f"{f' ({_printable(reason)})' if reason else ''}: {session.bytes_in} bytes in, {session.bytes_out} out,"
+            f" {seconds:.1f} s"
+        )
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
