@@ -49,6 +49,13 @@ class Session(Protocol):
         """The deadline has passed."""
 
 
+class TakingOver(Session, Protocol):
+    """A session that takes a connection over from another one, after ``101 Switching Protocols``."""
+
+    def begin(self) -> None:
+        """The connection is yours."""
+
+
 class _WriteWait:
     """The deadline of a greenlet that waits until its client takes bytes.
 
@@ -105,23 +112,27 @@ class Connection:
         sweep.watch(self)
         self._read_watcher.start(self._on_readable)
 
-    def hand_over(self, session: Session, data: bytes) -> None:
-        """Let another session have the connection, beginning with ``data`` that was read already; any greenlet."""
+    def hand_over(self, session: TakingOver, data: bytes) -> None:
+        """Let another session have the connection; any greenlet may call this.
+
+        Args:
+            session: its ``begin()`` is called in the hub, before anything else. data: read already, and for it.
+        """
         self.session = session
         self.deadline = NEVER
         if self.is_closed:
             session.closed()
-        elif data or self.input_ended:
-            self._read_watcher.stop()  # what comes now must not overtake what came before
-            get_hub().loop.run_callback(self._give, data)
-        else:
-            self.resume()
+            return
+        self._read_watcher.stop()  # what comes now must not overtake what came before
+        get_hub().loop.run_callback(self._begin_session, session, data)
 
-    def _give(self, data: bytes) -> None:
+    def _begin_session(self, session: TakingOver, data: bytes) -> None:
+        if not self.is_closed:
+            session.begin()
         if data and not self.is_closed:
-            self.session.receive(data)
+            session.receive(data)
         if self.input_ended and not self.is_closed:
-            self.session.end_of_input()
+            session.end_of_input()
         self.resume()
 
     def _on_readable(self) -> None:

@@ -15,7 +15,7 @@ from skitai.wire.target import decode_path, split_target
 from skitai.wire.txn import Transaction
 
 if TYPE_CHECKING:
-    from skitai.hub.connection import Connection, Session
+    from skitai.hub.connection import Connection, TakingOver
     from skitai.hub.http1 import Http1Session
 
 #: Bytes of a response that go out with its head in one send; above it the head goes first, to spare a large copy.
@@ -234,7 +234,7 @@ class Exchange:
         is_whole = response.framing != BY_LENGTH or not self._left
         self._ended(response.keep_alive and is_whole)
 
-    def switch_protocols(self, fields: Fields, session: Session) -> None:
+    def switch_protocols(self, fields: Fields, session: TakingOver) -> None:
         """Answer 101 and let ``session`` have the connection (RFC 9110 section 7.8); the exchange is over then.
 
         Raises:

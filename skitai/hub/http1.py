@@ -15,7 +15,7 @@ from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.http1 import END, Data, RequestHead, RequestReader
 
 if TYPE_CHECKING:
-    from skitai.hub.connection import Connection, Session
+    from skitai.hub.connection import Connection, TakingOver
 
 #: Bytes of pipelined requests kept while one is answered; above it the connection is not read.
 MOST_PIPELINED = 64 * 1024
@@ -324,7 +324,7 @@ class Http1Session:
             self._state = _HEAD
             connection.deadline = sweep.now + self._keep_alive
 
-    def hand_over(self, session: Session) -> None:
+    def hand_over(self, session: TakingOver) -> None:
         """The client got 101: what it sends from now on is for ``session`` (RFC 9110 section 7.8)."""
         self._exchange = None
         self._connection.hand_over(session, self._reader.take_rest())

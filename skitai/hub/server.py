@@ -20,9 +20,9 @@ from skitai.hub.exchange import Exchange
 from skitai.hub.http1 import Http1Session
 from skitai.hub.listener import Listener
 from skitai.hub.pages import HTML, error_page, error_response
+from skitai.hub.rooms import Rooms
 from skitai.hub.site import Dispatcher, Site
 from skitai.hub.slots import Slots
-from skitai.hub.rooms import Rooms
 from skitai.hub.status import describe, describe_site
 from skitai.net import pool
 from skitai.net.timers import NEVER, TICK, sweep
@@ -128,6 +128,7 @@ class Server:
             self._stopped_last.wait(max(0.0, grace - FRESH))
         for connection in list(self._connections):
             connection.abort()
+        gevent.sleep(0.001)  # apps may be told of WebSockets that were cut off
         sweep.forget(self)
         self._dispatcher.end()
         _status.remove("server", self._describe)

@@ -12,7 +12,7 @@ from gevent import get_hub
 from greenlet import GreenletExit
 
 from skitai.constants import WS_EVT_CLOSE, WS_EVT_OPEN
-from skitai.errors import ClientDisconnected
+from skitai.errors import ClientDisconnected, RemoteProtocolError
 from skitai.hub.inbox import Inbox
 from skitai.hub.websocket_session import INBOX
 from skitai.hub.websocket_sockets import AppSocket, GroupSocket, PulledSocket
@@ -21,10 +21,6 @@ from skitai.wire.ws_frames import GOING_AWAY, INTERNAL_ERROR, INVALID_DATA, NORM
 if TYPE_CHECKING:
     from skitai.hub.server import Server
     from skitai.hub.websocket_session import WebSocketSession
-
-
-class InvalidMessage(Exception):
-    """A message that came is not in the encoding that the app configured."""
 
 
 class Conversation(Protocol):
@@ -44,8 +40,15 @@ class Conversation(Protocol):
     def room(self) -> str | None:
         """Return the value of the room argument, ``None`` when there is none."""
 
+    def attach(self, socket: Any) -> None:
+        """The WebSocket is there: ``environ["websocket"]``."""
+
     def call(self, event: str | None, message: str | bytes) -> Any:
-        """Call the function for an event or a message, and return what it returned."""
+        """Call the function for an event or a message, and return what it returned.
+
+        Raises:
+            RemoteProtocolError: the message is not in the encoding that the app configured.
+        """
 
     def run(self) -> None:
         """Call the function that pulls its messages from ``environ["websocket"]``."""
@@ -99,7 +102,8 @@ class Called:
         if not self._has_events:
             self._leave()
         elif not self.is_busy:
-            self._submit(WS_EVT_CLOSE, "")
+            self.is_busy = True
+            get_hub().loop.run_callback(self._submit, WS_EVT_CLOSE, "")
         else:
             self._put(WS_EVT_CLOSE, "")
 
@@ -143,7 +147,7 @@ class Called:
                 self._socket.deliver(result)
         except ClientDisconnected:
             pass
-        except InvalidMessage as error:
+        except RemoteProtocolError as error:
             self._server.logs.app.log(f"a WebSocket message was refused: {error}", "warn", self._conversation.tag())
             self._session.close(INVALID_DATA, "the message is not in the encoding that is expected here")
         except BaseException as error:
@@ -217,7 +221,7 @@ def run_loop(server: Server, conversation: Conversation, sessions: list[WebSocke
     except ClientDisconnected:
         pass
     except BaseException as error:
-        code = INVALID_DATA if isinstance(error, InvalidMessage) else INTERNAL_ERROR
+        code = INVALID_DATA if isinstance(error, RemoteProtocolError) else INTERNAL_ERROR
         server.logs.app.traceback(tag=conversation.tag())
         for session in list(sessions):
             session.close(code, "the app failed")

@@ -131,6 +131,9 @@ class Member:
         self._socket = socket
         self.is_busy = False
 
+    def begin(self) -> None:
+        """See :class:`~skitai.hub.websocket_session.Servant`; the loop runs already."""
+
     def message(self, content: str | bytes) -> None:
         """See :class:`~skitai.hub.websocket_session.Servant`."""
         if not self._loop.is_draining:

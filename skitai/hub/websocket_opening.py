@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
-
-from gevent import get_hub
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skitai.constants import WEBSOCKET_MULTICAST, WS_GROUPCHAT
 from skitai.errors import ClientDisconnected, ConfigurationError
 from skitai.hub import websocket_configuration as configuration
+from skitai.hub.pages import HTML, error_page
 from skitai.hub.websocket_carrier import ConnectionCarrier
 from skitai.hub.websocket_configuration import Configuration
 from skitai.hub.websocket_designs import Called, Pulled
@@ -17,8 +16,9 @@ from skitai.hub.websocket_multicast import Member, RoomLoop
 from skitai.hub.websocket_session import WebSocketSession
 from skitai.hub.websocket_sockets import AppSocket, GroupSocket, PulledSocket
 from skitai.wire import origins, ws_handshake
+from skitai.wire.fields import Fields
 from skitai.wire.websocket import WebSocket
-from skitai.wire.ws_handshake import Opening, Refusal
+from skitai.wire.ws_handshake import Offer, Opening, Refusal
 
 if TYPE_CHECKING:
     from skitai.hub.exchange import Exchange
@@ -36,28 +36,28 @@ def open_websocket(handler: WsgiHandler, exchange: Exchange) -> None:
     server = handler.server
     try:
         try:
-            refusal, conversation, chosen = _ask(handler, exchange)
+            refusal, agreed = _ask(handler, exchange)
         finally:
             server.slots.release()
         if refusal is not None:
             exchange.respond(*refusal)
-        elif conversation is not None and chosen is not None:
-            _Birth(handler, exchange, conversation, chosen).take_place()
+        elif agreed is not None:
+            _Birth(handler, exchange, agreed).take_place()
     except ClientDisconnected:
         exchange.abort()
 
 
-Response = tuple[int, list[tuple[str, str]], bytes, str | None]
-_Asked = tuple[Response | None, "Conversation | None", Configuration | None]
+Response = tuple[int, Fields, bytes, str | None]
+_Asked = tuple[Response | None, "_Agreed | None"]
 
 
 def _ask(handler: WsgiHandler, exchange: Exchange) -> _Asked:
     """Call the app; return the response that refuses, or its conversation with what it chose."""
     offer = ws_handshake.read_request(exchange.method, exchange.header)
     if isinstance(offer, Refusal):
-        return _page(handler.server, offer.status, offer.detail, offer.fields), None, None
+        return _page(offer.status, offer.detail, offer.fields), None
     if not handler.checks_origin and not _is_allowed_origin(handler.app, exchange):
-        return _page(handler.server, 403, "Pages of that origin may not ask here."), None, None
+        return _page(403, "Pages of that origin may not ask here."), None
     environ = handler.environ_of(exchange)
     configuration.ask(environ, handler.server.rooms.new_client())
     try:
@@ -69,7 +69,7 @@ def _ask(handler: WsgiHandler, exchange: Exchange) -> _Asked:
                 raise ConfigurationError(
                     f"{exchange.path} was asked for a WebSocket and configured none: see docs/websocket.md"
                 )
-            return (status, fields, body, reason), None, None
+            return (status, fields, body, reason), None
         wrong = conversation.check(chosen.spec, chosen.detail, chosen.has_events)
         if not wrong and chosen.has_room and conversation.room() is None:
             wrong = "The query has no value for the room."
@@ -77,15 +77,23 @@ def _ask(handler: WsgiHandler, exchange: Exchange) -> _Asked:
         raise
     except Exception:
         handler.server.logs.app.traceback(tag=str(exchange.transaction))
-        return _page(handler.server, 500, f"The error was logged under {exchange.transaction}."), None, None
+        return _page(500, f"The error was logged under {exchange.transaction}."), None
     if wrong:
-        return _page(handler.server, 400, wrong), None, None
-    return None, conversation, chosen
+        return _page(400, wrong), None
+    cookies = [(name, value) for name, value in fields if name.lower() == "set-cookie"]
+    return None, _Agreed(offer, conversation, chosen, cookies)
 
 
-def _page(server: Server, status: int, detail: str, fields: list[tuple[str, str]] | None = None) -> Response:
-    from skitai.hub.pages import HTML, error_page
+class _Agreed(NamedTuple):
+    """What came of asking the app; ``cookies`` go with the 101."""
 
+    offer: Offer
+    conversation: Conversation
+    chosen: Configuration
+    cookies: Fields
+
+
+def _page(status: int, detail: str, fields: Fields | None = None) -> Response:
     return status, [*HTML, *(fields or ())], error_page(status, detail), None
 
 
@@ -104,14 +112,11 @@ def _is_allowed_origin(app: Any, exchange: Exchange) -> bool:
 class _Birth:
     """What is made of a request when everyone agrees."""
 
-    def __init__(
-        self, handler: WsgiHandler, exchange: Exchange, conversation: Conversation, chosen: Configuration
-    ) -> None:
+    def __init__(self, handler: WsgiHandler, exchange: Exchange, agreed: _Agreed) -> None:
         self._handler = handler
         self._server: Server = handler.server
         self._exchange = exchange
-        self._conversation = conversation
-        self._chosen = chosen
+        self._offer, self._conversation, self._chosen, self._cookies = agreed
 
     def take_place(self) -> None:
         """Send the 101 and begin.
@@ -120,36 +125,38 @@ class _Birth:
             ClientDisconnected: the client is gone.
         """
         exchange, options = self._exchange, self._chosen.options
-        offer = ws_handshake.read_request(exchange.method, exchange.header)
-        assert not isinstance(offer, Refusal)
-        opening = ws_handshake.accept(offer, options.subprotocols, options.compression)
+        opening = ws_handshake.accept(self._offer, options.subprotocols, options.compression)
         if isinstance(opening, Refusal):
-            exchange.respond(*_page(self._server, opening.status, opening.detail, opening.fields))
+            exchange.respond(*_page(opening.status, opening.detail, opening.fields))
             return
         carrier = ConnectionCarrier(exchange.connection)
         session = self._session(carrier, opening)
         carrier.session = session
-        servant = self._servant(session, opening.subprotocol)
-        exchange.switch_protocols(opening.fields, session)
-        get_hub().loop.run_callback(_begin, session, servant)
+        session.serve_by(self._servant(session, opening.subprotocol))
+        exchange.switch_protocols([*opening.fields, *self._cookies], session)
 
     def _session(self, carrier: Carrier, opening: Opening) -> WebSocketSession:
         limits = self._server.limits
         most = self._chosen.options.most_bytes or limits.websocket_message
         engine = WebSocket(True, most, opening.agreement)
         return WebSocketSession(
-            carrier, engine, limits, self._chosen.keep_alive, self._chosen.options.ping, _Obituary(self._server, self._exchange)
+            carrier,
+            engine,
+            limits,
+            self._chosen.keep_alive,
+            self._chosen.options.ping,
+            _Obituary(self._server, self._exchange),
         )
 
     def _servant(self, session: WebSocketSession, subprotocol: str | None) -> Any:
         chosen, server, conversation = self._chosen, self._server, self._conversation
-        environ = conversation.environ
-        client: int = environ[configuration.CLIENT]
+        client: int = conversation.environ[configuration.CLIENT]
         if chosen.spec == WEBSOCKET_MULTICAST:
             return self._member(session, client, subprotocol)
         socket: AppSocket
         if chosen.is_loop:
-            socket = environ[configuration.SOCKET] = PulledSocket(session, client, subprotocol)
+            socket = PulledSocket(session, client, subprotocol)
+            conversation.attach(socket)
             return Pulled(server, session, conversation, socket)
         if chosen.spec == WS_GROUPCHAT:
             socket = GroupSocket(session, client, subprotocol)
@@ -157,7 +164,7 @@ class _Birth:
             socket.room.enter(socket)
         else:
             socket = AppSocket(session, client, subprotocol)
-        environ[configuration.SOCKET] = socket
+        conversation.attach(socket)
         return Called(server, session, conversation, socket, chosen.has_events)
 
     def _room(self) -> Room:
@@ -171,19 +178,12 @@ class _Birth:
         loop: RoomLoop | None = room.loop
         if loop is None or loop.has_ended:
             loop = room.loop = RoomLoop(self._server, room, self._conversation)
-            self._conversation.environ[configuration.SOCKET] = loop.socket
+            self._conversation.attach(loop.socket)
             self._server.pool.spawn(loop.run)
         socket = GroupSocket(session, client, subprotocol)
         socket.room = room
         room.enter(socket)
         return Member(loop, room, socket)
-
-
-def _begin(session: WebSocketSession, servant: Any) -> None:
-    session.begin(servant)
-    begin = getattr(servant, "begin", None)
-    if begin is not None:
-        begin()
 
 
 class _Obituary:

@@ -36,9 +36,12 @@ _thread = get_original("_thread", "get_ident")
 
 
 class Servant(Protocol):
-    """Who gets the messages of a session. All of these are called in the hub and must not block."""
+    """Who gets the messages of a session. ``begin`` and ``message`` are called in the hub; none of these may block."""
 
     is_busy: bool
+
+    def begin(self) -> None:
+        """The WebSocket is open."""
 
     def message(self, content: str | bytes) -> None:
         """A message came."""
@@ -61,8 +64,8 @@ class WebSocketSession:
     """
 
     __slots__ = (
-        "_carrier", "_engine", "_heard", "_held", "_keep_alive", "_limits", "_loop", "_on_end", "_ping", "_pinged", "_servant",
-        "_state", "_thread", "_waiters", "began", "bytes_in", "bytes_out", "deadline",
+        "_carrier", "_engine", "_heard", "_held", "_keep_alive", "_limits", "_loop", "_on_end", "_ping", "_pinged",
+        "_reason", "_servant", "_state", "_thread", "_waiters", "began", "bytes_in", "bytes_out", "deadline",
     )  # fmt: skip
 
     is_idle = False  # a stop drains it, and does not just close it
@@ -84,6 +87,7 @@ class WebSocketSession:
         self._on_end = on_end
         self._servant: Servant | None = None
         self._state = _OPEN
+        self._reason = ""  # of our own close
         self._held = 0
         self._waiters: list[Waiter[None]] | None = None
         self._loop = get_hub().loop
@@ -92,11 +96,17 @@ class WebSocketSession:
         self.bytes_in = self.bytes_out = 0
         self.deadline = NEVER
 
-    def begin(self, servant: Servant) -> None:
-        """Begin to take messages; before, nothing may have been received."""
+    def serve_by(self, servant: Servant) -> None:
+        """Say who gets the messages, before it begins."""
         self._servant = servant
+
+    def begin(self) -> None:
+        """The connection is ours; called in the hub."""
+        self._heard = self._pinged = sweep.now
         self._arm()
         sweep.watch(self)
+        if self._servant is not None:
+            self._servant.begin()
 
     # From the carrier
 
@@ -109,7 +119,7 @@ class WebSocketSession:
         for event in self._engine.receive(data):
             if event.__class__ is str or event.__class__ is bytes:
                 if self._state == _OPEN and self._servant is not None:
-                    self._servant.message(event)  # type: ignore[arg-type]
+                    self._servant.message(event)
             else:
                 self._control(event)
 
@@ -194,6 +204,7 @@ class WebSocketSession:
             return
         data = self._engine.close(code, reason)
         self._state = _CLOSING
+        self._reason = reason
         self.run_in_hub_thread(self._closing, data)
 
     def wait_until_drained(self) -> None:
@@ -232,7 +243,7 @@ class WebSocketSession:
     @property
     def is_here(self) -> bool:
         """Whether the calling thread is the one of its hub."""
-        return _thread() == self._thread
+        return bool(_thread() == self._thread)
 
     def run_in_hub_thread(self, fn: Callable[..., object], *args: object) -> None:
         """Call ``fn(*args)``: now, or soon when another native thread asks."""
@@ -283,7 +294,7 @@ class WebSocketSession:
         self._state = _ENDED
         sweep.forget(self)
         self._wake()
-        self._on_end(self, code, reason)
+        self._on_end(self, code, self._reason or reason)
         servant, self._servant = self._servant, None
         if servant is not None:
             servant.ended()

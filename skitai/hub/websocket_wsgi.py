@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote_plus
 
 from skitai.errors import LocalProtocolError
-from skitai.hub.websocket_configuration import EVENT
+from skitai.hub.websocket_configuration import EVENT, SOCKET
 from skitai.was._context import Context, activate
 from skitai.wire.fields import Fields
 
@@ -48,6 +48,10 @@ class WsgiConversation:
             return None
         query = dict(parse_qsl(self.environ["QUERY_STRING"], keep_blank_values=True))
         return query.get(self._names[-1])
+
+    def attach(self, socket: Any) -> None:
+        """See :class:`skitai.hub.websocket_designs.Conversation`."""
+        self.environ[SOCKET] = socket
 
     def call(self, event: str | None, message: str | bytes) -> str:
         """See :class:`skitai.hub.websocket_designs.Conversation`. The message comes as a variable of the query.

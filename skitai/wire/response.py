@@ -165,6 +165,8 @@ def _make_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
             is_last = is_last or "close" in tokens(value)
             continue
         if kind == _HOP:
+            if status == 426 and name.lower() == "upgrade" and is_field_value(value):
+                texts.append(f"Upgrade: {value}\r\nConnection: upgrade\r\n")  # RFC 9110 section 15.5.22
             continue
         has_date = has_date or kind == _DATE
         has_server = has_server or kind == _SERVER
