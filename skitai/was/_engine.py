@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 from gevent import get_hub
 
 from skitai.net.timers import Sweep
-from skitai.wire.auth import Authorization
+from skitai.wire.auth import Authorization, Credentials
 
 if TYPE_CHECKING:
     from skitai.was._http_pool import HttpPool, Origin
+    from skitai.was._ws_connection import Place
+    from skitai.was._ws_pool import WsPool
 
 
 class Engine:
     """See the module.
 
     Attributes:
-        pools: HTTP connections by origin.
+        pools: HTTP connections by origin. ws_pools: WebSockets by where they go, and as whom.
         authorizations: how to answer the challenges of an origin, for one user.
         sweep: closes what idles or hangs.
     """
@@ -31,18 +33,24 @@ class Engine:
         self.hub = hub
         self.sweep = Sweep()
         self.pools: dict[Origin, HttpPool] = {}
+        self.ws_pools: dict[tuple[Place, Credentials | None], WsPool] = {}
         self.authorizations: dict[tuple[Origin, str], Authorization] = {}
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
         for pool in list(self.pools.values()):
             pool.close_idle()
+        for ws_pool in list(self.ws_pools.values()):
+            ws_pool.close_idle()
 
     def forget_process(self) -> None:
         """After a fork: the connections belong to the parent, which goes on with them."""
         for pool in self.pools.values():
             pool.drop_all()
         self.pools.clear()
+        for ws_pool in self.ws_pools.values():
+            ws_pool.forget_process()
+        self.ws_pools.clear()
 
     def __repr__(self) -> str:
         return f"<Engine {list(self.pools.values())}>"

@@ -56,7 +56,6 @@ SERVICES = {
     name: MissingService(name, client)
     for client, names in {
         "gRPC": ("grpc",),
-        "WebSocket": ("ws", "wss"),
         "databases": ("db",),
         "PostgreSQL": ("postgresql",),
         "SQLite": ("sqlite3",),

@@ -245,7 +245,7 @@ def test_dedicated(app: Saddle, run: Run) -> None:
                 ws.send("Bye, have a nice day." + m)
                 ws.close()
                 break
-            elif m.lower()[:3] == "run":
+            if m.lower()[:3] == "run":
                 calculator.run(int(m[3:].strip()))
             else:
                 ws.send(f"You said {m} but I can't understatnd")

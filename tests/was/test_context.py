@@ -143,7 +143,7 @@ def test_every_service_has_its_name() -> None:
         assert callable(service.map), name
 
 
-@pytest.mark.parametrize("name", ["grpc", "ws", "wss", "db", "postgresql", "sqlite3", "redis", "mongodb"])
+@pytest.mark.parametrize("name", ["grpc", "db", "postgresql", "sqlite3", "redis", "mongodb"])
 def test_services_without_a_client_say_so(name: str) -> None:
     for service in (getattr(was, name), getattr(was, name).lb, getattr(was, name).map):
         with pytest.raises(SkitaiError, match=rf"was\.{name} is not available") as caught:
