@@ -6,7 +6,6 @@ The servers are those of the ``websockets`` library, and peers that say what a t
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -39,17 +38,27 @@ class Peer:
 
         self.server: Server = serve(handle, "127.0.0.1", 0, close_timeout=1, **options)
         self.port: int = self.server.socket.getsockname()[1]
-        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread = threading.Thread(target=self._accept)
         self.thread.start()
+
+    def _accept(self) -> None:
+        # Not serve_forever(): it closes sockets while gevent's selector still looks at them, which ends the process.
+        while True:
+            try:
+                sock, address = self.server.socket.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self.server.handler, args=(sock, address))
+            with self.server.lock:
+                self.server.handler_threads.add(thread)
+            thread.start()
 
     def url(self, path: str = "/") -> str:
         return f"ws://127.0.0.1:{self.port}{path}"
 
     def stop(self) -> None:
-        # Not shutdown(): it closes the socket while gevent's selector looks at it, which ends the process.
-        os.write(self.server.shutdown_watcher, b"x")
-        self.thread.join()
         self.server.socket.close()
+        self.thread.join()
 
 
 def echo(connection: ServerConnection) -> None:
