@@ -59,6 +59,8 @@ class Peer:
     def stop(self) -> None:
         self.server.socket.close()
         self.thread.join()
+        self.server.shutdown_watcher.close()
+        self.server.shutdown_notifier.close()
 
 
 def echo(connection: ServerConnection) -> None:
