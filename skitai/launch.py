@@ -89,6 +89,10 @@ class Launcher:
                 )
         self._options = options
         self._settings = options.server_settings()
+        if options.backplane is not None:
+            from skitai.hub import backplane
+
+            backplane.check(options.backplane)
         self._is_fail_safe = command.is_fail_safe
         self._is_verbose = command.is_verbose
         # Read once here, so that a wrong path or passphrase ends the start and not each worker.
@@ -122,6 +126,11 @@ class Launcher:
 
     def _serve(self, on_ready: Callable[[], None], life_line: int | None) -> int:
         sockets = binding.bind(self._options.address, self._options.port)
+        if self._settings.workers > 1 and self._options.backplane is None:
+            logs.current().server.log(
+                "each worker has its own group chats of WebSockets: share them by skitai.set_backplane('redis://...')",
+                "warn",
+            )
         if self._settings.workers:
             return supervise(
                 Orders(
@@ -155,11 +164,19 @@ class Launcher:
             raise ConfigurationError(f"the app at {', '.join(failed)} cannot be loaded: app.log says why")
         has_log = self._options.request_log
         server = Server(site, self._settings, current, max(index - 1, 0), has_access_log=has_log)
+        if self._options.backplane is not None:
+            self._share_rooms(server, self._options.backplane)
         tls = self._tls()
         for sock in sockets:
             server.add_listener(sock, tls)
         messages = [f"{NAME} (worker {index}) started on {binding.display(sock)}" for sock in sockets]
         return Worker(server, current, messages, post)
+
+    def _share_rooms(self, server: Server, url: str) -> None:
+        from skitai.hub.backplane import RedisBackplane
+
+        backplane = RedisBackplane(url, logs.current().server, self._options.backplane_prefix)
+        server.rooms.use(backplane, backplane.first_client())
 
     def _tls(self) -> ssl.SSLContext | None:
         options = self._options

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 class Backplane(Protocol):
     """Carries what is said in rooms to other workers and hosts."""
 
+    def start(self) -> None:
+        """The server runs."""
+
+    def stop(self) -> None:
+        """It stops."""
+
     def enter(self, room: Room) -> None:
         """A room has its first client here: what others say in it is to be given to ``room.deliver()``."""
 

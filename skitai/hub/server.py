@@ -94,6 +94,8 @@ class Server:
         self.expire()
         sweep.watch(self)
         self.began = time.monotonic()
+        if self.rooms.backplane is not None:
+            self.rooms.backplane.start()
         _status.add("server", self._describe)
         _status.add("apps", self._describe_site)
         for listener in self._listeners:
@@ -129,6 +131,8 @@ class Server:
         for connection in list(self._connections):
             connection.abort()
         gevent.sleep(0.001)  # apps may be told of WebSockets that were cut off
+        if self.rooms.backplane is not None:
+            self.rooms.backplane.stop()
         sweep.forget(self)
         self._dispatcher.end()
         _status.remove("server", self._describe)
