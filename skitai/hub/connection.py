@@ -79,11 +79,14 @@ class Connection:
     Args:
         server: that accepted it. transport: its socket. peer: (address, port) of the client.
         listener: that accepted it. number: of the connection in this process.
+
+    Attributes:
+        read_size: bytes read at a time; a session may change it.
     """
 
     __slots__ = (
         "_is_lingering", "_lingered", "_read_watcher", "_recv", "_write_watcher", "created", "deadline", "input_ended",
-        "is_closed", "listener", "number", "peer", "server", "session", "transport",
+        "is_closed", "listener", "number", "peer", "read_size", "server", "session", "transport",
     )  # fmt: skip
 
     session: Session
@@ -103,6 +106,7 @@ class Connection:
         self._is_lingering = False
         self._lingered = 0
         self._recv = transport.recv
+        self.read_size = READ_SIZE
         self._write_watcher: Any = None
         self._read_watcher = get_hub().loop.io(transport.fileno(), READ)
 
@@ -137,7 +141,7 @@ class Connection:
 
     def _on_readable(self) -> None:
         try:
-            data = self._recv(READ_SIZE)
+            data = self._recv(self.read_size)
         except BlockingIOError:
             return
         except OSError:

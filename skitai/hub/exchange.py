@@ -249,6 +249,7 @@ class Exchange:
             self.started_at = time.perf_counter()
             self._log()
         self.session.hand_over(session)
+        del self.session  # the exchange may live as long as the client stays
 
     def abort(self) -> None:
         """Break the connection: the only way to say that a response that began cannot be completed."""

@@ -200,8 +200,10 @@ class Conversation:
         return None if value is None else str(value)
 
     def attach(self, socket: Any) -> None:
-        """The WebSocket is there."""
+        """The WebSocket is there. What the handshake needed is forgotten: it would stay as long as the client."""
         self.environ[_SOCKET] = socket
+        self.environ.pop("skitai.was", None)
+        self._exchange.was = None
         if self._encoding is not None:
             socket.encode = self._encoding.dump
             if hasattr(socket, "decode"):
