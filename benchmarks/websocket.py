@@ -31,7 +31,9 @@ SIZES = (100, 65536)
 #: Name, command; PYTHON is the interpreter of the peers.
 SERVERS: dict[str, list[str]] = {
     "skitai (Saddle)": [sys.executable, "-m", "skitai", "ws_skitai.py", "{port}"],
-    "uvicorn (websockets, uvloop)": ["PYTHON", "-m", "uvicorn", "ws_asgi:app", "--port", "{port}", "--log-level", "error"],
+    "uvicorn (websockets, uvloop)": [
+        "PYTHON", "-m", "uvicorn", "ws_asgi:app", "--port", "{port}", "--log-level", "error",
+    ],
     "uvicorn (wsproto, uvloop)": [
         "PYTHON", "-m", "uvicorn", "ws_asgi:app", "--port", "{port}", "--log-level", "error", "--ws", "wsproto",
     ],
@@ -200,9 +202,9 @@ def table(results: dict[str, dict[str, list[float]]]) -> str:
     lines = [
         "# WebSocket benchmark",
         "",
-        f"{CONNECTIONS} connections with one message under way each; a room of {MEMBERS} members. Medians of the rounds;",
-        "in brackets, how much better (above 1) or worse our server is; where others use the machine too, processor time",
-        "says more than rates. Written by `benchmarks/websocket.py`.",
+        f"{CONNECTIONS} connections with one message under way each; a room of {MEMBERS} members. Medians of rounds;",
+        "in brackets, how much better (above 1) or worse our server is; where others use the machine too, processor",
+        "time says more than rates. Written by `benchmarks/websocket.py`.",
         "",
         f"| server | {' | '.join(cases)} |",
         "|---|" + "---|" * len(cases),

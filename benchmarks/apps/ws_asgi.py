@@ -14,7 +14,8 @@ async def app(scope, receive, send):
     try:
         while (event := await receive())["type"] == "websocket.receive":
             text = event.get("text")
-            reply = {"type": "websocket.send", "text": text} if text is not None else {**event, "type": "websocket.send"}
+            content = {"text": text} if text is not None else {"bytes": event["bytes"]}
+            reply = {"type": "websocket.send", **content}
             for each in list(members) if is_chat else (send,):
                 await each(reply)
     finally:
