@@ -22,6 +22,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.contenders import PEERS_BIN
+from harness.peers_env import ensure_peers
+
 HERE = Path(__file__).resolve().parent
 APPS = HERE / "apps"
 CONNECTIONS = 100
@@ -170,9 +173,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Measure WebSockets beside other servers.")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--python", default=sys.executable, help="interpreter with uvicorn, uvloop, wsproto, aiohttp")
+    parser.add_argument("--python", default="", help="interpreter with the peers, instead of the one that run.py makes")
     parser.add_argument("--output", default="")
     options = parser.parse_args(arguments)
+    if not options.python:
+        ensure_peers()
+        options.python = str(PEERS_BIN / "python")
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
     results: dict[str, dict[str, list[float]]] = {name: {} for name in SERVERS}

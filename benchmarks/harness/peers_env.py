@@ -29,6 +29,8 @@ PACKAGES = (
     "requests",
     "aiohttp",
     "geventhttpclient",
+    "websockets",
+    "wsproto",
     # Needs a C compiler and the headers of libev (Debian: libev-dev).
     "bjoern",
 )

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import gevent
 import pytest
+import trustme
 from flask import Flask, request
 from gevent.monkey import get_original
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 import skitai
+from skitai import was
+from skitai.was import _engine
 from skitai.wire.ws_frames import frame
 from skitai.wire.ws_messages import Close, Ping, Pong
 from tests.hub.conftest import Running
+from tests.scripts import Workplace
 from tests.websocket_clients import HANDSHAKE, RawClient, get, talk
 
 Serve = Callable[..., Running]
@@ -683,3 +691,63 @@ def test_stop_does_not_wait_for_those_who_do_not_answer(serve: Serve, knock: Kno
     with gevent.Timeout(5):
         running.server.stop(0.5)
     assert running.server.connections == 0
+
+
+# Over TLS, and over real processes
+
+
+@pytest.mark.row("WAS-WS-01", "CONST-02")
+def test_over_tls_by_a_foreign_client_and_by_ours(serve: Serve, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    running = serve(echo, tls=context)
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    url = f"wss://localhost:{running.port}/"
+    with connect(url, ssl=trusting, proxy=None) as client:
+        for message in ("hello", "x" * 300_000):
+            client.send(message)
+            assert get(client) == message
+    assert was.ws(url, "hello", verify=str(tmp_path / "ca.pem")).getwait().data == "hello"
+    assert was.wss(url, b"hello", verify=False).getwait().data == b"hello"
+    assert was.wss(url, "hello").getwait().code == 715  # nobody vouches for it
+    with was.ws.connect(url, verify=False) as ws:
+        ws.send("x" * 300_000)
+        assert ws.getwait(10) == "x" * 300_000
+    _engine.current().close()
+
+
+SCRIPT = """
+import os
+import skitai
+from skitai.saddle import Saddle
+
+app = Saddle(__name__)
+
+@app.route("/pid")
+def pid(was, message):
+    if was.wsinit():
+        return was.wsconfig(skitai.WS_SIMPLE, 60)
+    return None if was.wshasevent() else str(os.getpid())
+
+skitai.mount("/", app)
+skitai.run(port=0, workers=1)
+"""
+
+
+@pytest.mark.row("WS-39")
+def test_reload_drains_with_1001(workplace: Workplace) -> None:
+    script = workplace.serve(SCRIPT)
+    port = script.port
+    with talk(port, "/pid") as client:
+        client.send("?")
+        before = get(client)
+        script.signal(signal.SIGHUP)
+        with pytest.raises(ConnectionClosed):
+            get(client)
+        assert client.close_code == 1001
+    with talk(port, "/pid") as client:
+        client.send("?")
+        assert get(client) != before
+    assert script.stop() == 0
