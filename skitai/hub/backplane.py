@@ -40,7 +40,7 @@ def check(url: str) -> None:
     except ImportError as error:
         raise ConfigurationError("set_backplane() needs redis-py: pip install 'skitai[redis]'") from error
     try:
-        parse_url(url)
+        parse_url(url)  # type: ignore[no-untyped-call]
     except ValueError as error:
         raise ConfigurationError("set_backplane() takes a URL as redis://host:6379/0, rediss:// or unix://") from error
 

@@ -6,6 +6,7 @@ function that pulls messages has a worker of its own beside the slots.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import get_hub
@@ -19,6 +20,7 @@ from skitai.hub.websocket_sockets import AppSocket, GroupSocket, PulledSocket
 from skitai.wire.ws_frames import GOING_AWAY, INTERNAL_ERROR, INVALID_DATA, NORMAL, TRY_AGAIN_LATER
 
 if TYPE_CHECKING:
+    from skitai.hub.rooms import Room
     from skitai.hub.server import Server
     from skitai.hub.websocket_session import WebSocketSession
 
@@ -62,9 +64,13 @@ class Called:
 
     Args:
         has_events: whether the function is called for opening and closing too.
+        find_room: returns the room that the client enters; ``None`` for WS_SIMPLE.
     """
 
-    __slots__ = ("_conversation", "_has_events", "_inbox", "_is_draining", "_server", "_session", "_socket", "is_busy")
+    __slots__ = (
+        "_conversation", "_find_room", "_has_events", "_inbox", "_is_draining", "_room", "_server", "_session",
+        "_socket", "is_busy",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -73,20 +79,31 @@ class Called:
         conversation: Conversation,
         socket: AppSocket,
         has_events: bool,
+        find_room: Callable[[], Room] | None = None,
     ) -> None:
         self._server = server
         self._session = session
         self._conversation = conversation
         self._socket = socket
         self._has_events = has_events
+        self._find_room = find_room
+        self._room: Room | None = None
         self._inbox: Inbox | None = None
         self._is_draining = False
         self.is_busy = False
 
     def begin(self) -> None:
-        """The WebSocket is open; called in the hub."""
+        """The WebSocket is open; called in the hub.
+
+        Only now the client is let into its room: what is said there must not come before the 101.
+        """
+        if self._find_room is not None and isinstance(self._socket, GroupSocket):
+            self._socket.room = self._room = self._find_room()
+            self._room.enter(self._socket)
         if self._has_events:
             self._submit(WS_EVT_OPEN, "")
+        if self._server.is_stopping:
+            self.drain()
 
     def message(self, content: str | bytes) -> None:
         """See :class:`~skitai.hub.websocket_session.Servant`."""
@@ -172,8 +189,8 @@ class Called:
             self._session.close(GOING_AWAY, "the server stops")
 
     def _leave(self) -> None:
-        if isinstance(self._socket, GroupSocket):
-            self._socket.room.leave(self._socket)
+        if self._room is not None:
+            self._room.leave(self._socket)
 
 
 class Pulled:
@@ -194,6 +211,8 @@ class Pulled:
     def begin(self) -> None:
         """The WebSocket is open; called in the hub."""
         self._server.pool.run(self._run)
+        if self._server.is_stopping:
+            self.drain()
 
     def message(self, content: str | bytes) -> None:
         """See :class:`~skitai.hub.websocket_session.Servant`."""

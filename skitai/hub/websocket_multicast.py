@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gevent import get_hub
@@ -121,30 +122,51 @@ class RoomLoop:
 
 
 class Member:
-    """The servant of one client of such a room."""
+    """The servant of one client of such a room.
 
-    __slots__ = ("_loop", "_room", "_socket", "is_busy")
+    Args:
+        find_room: returns the room that it enters. conversation: runs the loop, if there is none yet.
+    """
 
-    def __init__(self, loop: RoomLoop, room: Room, socket: GroupSocket) -> None:
-        self._loop = loop
-        self._room = room
+    __slots__ = ("_conversation", "_find_room", "_loop", "_room", "_server", "_socket", "is_busy")
+
+    def __init__(
+        self, server: Server, find_room: Callable[[], Room], socket: GroupSocket, conversation: Conversation
+    ) -> None:
+        self._server = server
+        self._find_room = find_room
         self._socket = socket
+        self._conversation = conversation
+        self._room: Room | None = None
+        self._loop: RoomLoop | None = None
         self.is_busy = False
 
     def begin(self) -> None:
-        """See :class:`~skitai.hub.websocket_session.Servant`; the loop runs already."""
+        """See :class:`~skitai.hub.websocket_session.Servant`."""
+        self._socket.room = self._room = room = self._find_room()
+        room.enter(self._socket)
+        loop: RoomLoop | None = room.loop
+        if loop is None or loop.has_ended:
+            loop = room.loop = RoomLoop(self._server, room, self._conversation)
+            self._conversation.attach(loop.socket)
+            self._server.pool.spawn(loop.run)
+        self._loop = loop
+        if self._server.is_stopping:
+            self.drain()
 
     def message(self, content: str | bytes) -> None:
         """See :class:`~skitai.hub.websocket_session.Servant`."""
-        if not self._loop.is_draining:
+        if self._loop is not None and not self._loop.is_draining:
             self._loop.socket.put(self._socket, content)
 
     def ended(self) -> None:
         """See :class:`~skitai.hub.websocket_session.Servant`."""
-        self._room.leave(self._socket)
-        self._loop.socket.wake()
+        if self._room is not None and self._loop is not None:
+            self._room.leave(self._socket)
+            self._loop.socket.wake()
 
     def drain(self) -> None:
         """See :class:`~skitai.hub.websocket_session.Servant`."""
-        self._loop.is_draining = True
-        self._loop.socket.end()
+        if self._loop is not None:
+            self._loop.is_draining = True
+            self._loop.socket.end()

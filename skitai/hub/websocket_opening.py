@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skitai.constants import WEBSOCKET_MULTICAST, WS_GROUPCHAT
@@ -12,7 +14,7 @@ from skitai.hub.pages import HTML, error_page
 from skitai.hub.websocket_carrier import ConnectionCarrier
 from skitai.hub.websocket_configuration import Configuration
 from skitai.hub.websocket_designs import Called, Pulled
-from skitai.hub.websocket_multicast import Member, RoomLoop
+from skitai.hub.websocket_multicast import Member
 from skitai.hub.websocket_session import WebSocketSession
 from skitai.hub.websocket_sockets import AppSocket, GroupSocket, PulledSocket
 from skitai.wire import origins, ws_handshake
@@ -133,7 +135,11 @@ class _Birth:
         session = self._session(carrier, opening)
         carrier.session = session
         session.serve_by(self._servant(session, opening.subprotocol))
-        exchange.switch_protocols([*opening.fields, *self._cookies], session)
+        try:
+            exchange.switch_protocols([*opening.fields, *self._cookies], session)
+        except ClientDisconnected:
+            session.closed()  # the app was called already, and may count its clients
+            raise
 
     def _session(self, carrier: Carrier, opening: Opening) -> WebSocketSession:
         limits = self._server.limits
@@ -158,32 +164,23 @@ class _Birth:
             socket = PulledSocket(session, client, subprotocol)
             conversation.attach(socket)
             return Pulled(server, session, conversation, socket)
+        find_room = None
         if chosen.spec == WS_GROUPCHAT:
-            socket = GroupSocket(session, client, subprotocol)
-            socket.room = self._room()
-            socket.room.enter(socket)
+            socket, find_room = GroupSocket(session, client, subprotocol), self._find_room()
         else:
             socket = AppSocket(session, client, subprotocol)
         conversation.attach(socket)
-        return Called(server, session, conversation, socket, chosen.has_events)
+        return Called(server, session, conversation, socket, chosen.has_events, find_room)
 
-    def _room(self) -> Room:
+    def _find_room(self) -> Callable[[], Room]:
         exchange, handler = self._exchange, self._handler
         value = self._conversation.room()
-        name = f"{handler.number}:{exchange.path}?{value}"
-        return self._server.rooms.room((handler.number, exchange.path, value), name)
+        key, name = (handler.number, exchange.path, value), f"{handler.number}:{exchange.path}?{value}"
+        return partial(self._server.rooms.room, key, name)
 
     def _member(self, session: WebSocketSession, client: int, subprotocol: str | None) -> Member:
-        room = self._room()
-        loop: RoomLoop | None = room.loop
-        if loop is None or loop.has_ended:
-            loop = room.loop = RoomLoop(self._server, room, self._conversation)
-            self._conversation.attach(loop.socket)
-            self._server.pool.spawn(loop.run)
         socket = GroupSocket(session, client, subprotocol)
-        socket.room = room
-        room.enter(socket)
-        return Member(loop, room, socket)
+        return Member(self._server, self._find_room(), socket, self._conversation)
 
 
 class _Obituary:

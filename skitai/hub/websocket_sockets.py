@@ -111,7 +111,7 @@ class GroupSocket(AppSocket):
 
     __slots__ = ("room",)
 
-    room: Room
+    room: Room  # from the time when it is open
 
     @property
     def clients(self) -> dict[int, AppSocket]:

@@ -66,14 +66,11 @@ class WsgiConversation:
             query = environ["QUERY_STRING"]
             variable = f"{quote_plus(self._names[0])}={quote_plus(message)}"
             environ["QUERY_STRING"] = f"{query}&{variable}" if query else variable
-        status, _, _, body = self._call(environ)
-        if status >= 300:
-            raise LocalProtocolError(f"the app answered a WebSocket message with status {status}")
-        return body.decode()
+        return self._checked(environ).decode()
 
     def run(self) -> None:
-        """See :class:`skitai.hub.websocket_designs.Conversation`."""
-        self._call(self._new_environ())
+        """See :class:`skitai.hub.websocket_designs.Conversation`. Errors as :meth:`call`."""
+        self._checked(self._new_environ())
 
     def tag(self) -> str:
         """See :class:`skitai.hub.websocket_designs.Conversation`."""
@@ -83,6 +80,12 @@ class WsgiConversation:
         was = Context(self._exchange)
         activate(was)
         return {**self.environ, "skitai.was": was, "wsgi.input": io.BytesIO()}
+
+    def _checked(self, environ: dict[str, Any]) -> bytes:
+        status, _, _, body = self._call(environ)
+        if status >= 300:
+            raise LocalProtocolError(f"the app answered a call for its WebSocket with status {status}")
+        return body
 
     def _call(self, environ: dict[str, Any]) -> tuple[int, str | None, Fields, bytes]:
         """Call the app and return its whole response."""

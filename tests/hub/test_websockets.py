@@ -693,6 +693,46 @@ def test_stop_does_not_wait_for_those_who_do_not_answer(serve: Serve, knock: Kno
     assert running.server.connections == 0
 
 
+@pytest.mark.row("WS-06")
+def test_client_that_goes_away_before_it_is_answered(serve: Serve, until: Callable[..., None]) -> None:
+    """An app that counts its clients at the handshake hears of their end in any case."""
+    gate, events = gevent.event.Event(), []
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [])
+        events.append(environ["websocket.event"])
+        if environ["websocket.event"] == skitai.WS_EVT_INIT:
+            environ["websocket.config"] = (skitai.WS_GROUPCHAT, 60, ("message", "room"))
+            gate.wait()
+        return [b""]
+
+    running = serve(app)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in HANDSHAKE.items())
+    client = running.connect().send(f"GET /?room=1 HTTP/1.1\r\n{lines}\r\n")
+    until(lambda: events)
+    client.reset()
+    until(lambda: not running.server.connections)
+    gate.set()
+    until(lambda: events[-1] == skitai.WS_EVT_CLOSE)
+    assert len(running.server.rooms) == 0
+
+
+def test_loop_that_fails_closes_its_clients(serve: Serve) -> None:
+    app = Flask(__name__)
+
+    @app.route("/")
+    def loop() -> str:
+        if request.environ.get("websocket.event") == skitai.WS_EVT_INIT:
+            request.environ["websocket.config"] = (skitai.WS_DEDICATE, 60, None)
+            return ""
+        raise ValueError("on purpose")
+
+    with talk(serve(app).port, "/") as client:
+        with pytest.raises(ConnectionClosed):
+            get(client)
+        assert client.close_code == 1011
+
+
 # Over TLS, and over real processes
 
 
