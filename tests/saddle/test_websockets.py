@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import skitai
 from skitai.saddle import Saddle
+from skitai.was import _modes
 from tests.saddle.conftest import Running
 from tests.websocket_clients import get, talk
 
@@ -469,3 +470,32 @@ def test_outside_of_websockets(app: Saddle, run: Run) -> None:
 
     response = run({"": app}).request("GET", "/", [("Host", "x")])
     assert response.content == b"[False, False, False, None, None, None]"  # type: ignore[attr-defined]
+
+
+def test_messages_of_an_async_response_in_the_single_thread_mode(
+    app: Saddle, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There nobody may wait: a WebSocket service of the same server is asked with a handler."""
+    monkeypatch.setattr(_modes, "current", _modes.Mode())
+    _modes.current.threads = 0
+
+    @app.route("/echo")
+    def echo(was: Any, message: str) -> Any:
+        return was.wsconfig(skitai.WS_SIMPLE, 60) if was.wsinit() else None if was.wshasevent() else message.upper()
+
+    def handler(response: Any, proxy: Any) -> None:
+        proxy.done(f"{response.reqid}: {response.data}")
+
+    @app.route("/page")
+    def page(was: Any) -> Any:
+        with pytest.raises(RuntimeError):
+            was.ws(f"ws://{was.request.get_header('host')}/echo", "x")
+        with pytest.raises(RuntimeError):
+            was.ws.connect(f"ws://{was.request.get_header('host')}/echo")
+        proxy = was.aresponse(handler)
+        proxy.ws("one", f"ws://{was.request.get_header('host')}/echo", "hello")
+        return proxy
+
+    running = run({"": app}, threads=0)
+    response = running.request("GET", "/page", [("Host", f"127.0.0.1:{running.port}")])
+    assert response.content == b"one: HELLO"  # type: ignore[attr-defined]
