@@ -131,13 +131,13 @@ class Connection:
         get_hub().loop.run_callback(self._begin_session, session, data)
 
     def _begin_session(self, session: TakingOver, data: bytes) -> None:
+        self.resume()  # first: the session may pause it
         if not self.is_closed:
             session.begin()
         if data and not self.is_closed:
             session.receive(data)
         if self.input_ended and not self.is_closed:
             session.end_of_input()
-        self.resume()
 
     def _on_readable(self) -> None:
         try:
