@@ -48,6 +48,8 @@ TEST = [
     "trustme>=1.1",
     "types-defusedxml",
     "types-setuptools",
+    # The client and the server that WebSockets are tried with.
+    "websockets>=15",
 ]
 
 setup(

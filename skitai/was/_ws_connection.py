@@ -187,13 +187,17 @@ class WsConnection:
             return
         if self._is_closed:
             return
-        for event in self._engine.receive(data):
+        events = self._engine.receive(data)
+        for event in events:
             if event.__class__ is str or event.__class__ is bytes or event.__class__ is Pong:
                 if self.owner is not None:
                     self.owner.took(event)
                 elif event.__class__ is not Pong:
                     self._end(RemoteProtocolError("a message came that nobody had asked for"), ABNORMAL, "")
                     return
+            elif event.__class__ is Failure and len(events) > 1:
+                # In the next turn: whoever waits for the messages before it can still answer them.
+                get_hub().loop.run_callback(self._control, event)
             else:
                 self._control(event)
 
@@ -204,6 +208,8 @@ class WsConnection:
         self._end(error, ABNORMAL, "")
 
     def _control(self, event: Event) -> None:
+        if self._is_closed:
+            return
         reply = self._engine.reply(event)
         if reply and not self._stream.is_lost:
             with suppress(ConnectionFailed):  # the end of the connection is told by itself
