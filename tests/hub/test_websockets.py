@@ -180,7 +180,7 @@ def documented() -> Flask:
 
 
 @pytest.mark.row(
-    "WS-01", "WS-10", "WS-30", "WS-31", "WS-32", "WS-33", "WS-34", "WS-35", "CONST-07", "CONST-14", "WSGI-05"
+    "WS-01", "WS-10", "WS-18", "WS-30", "WS-31", "WS-32", "WS-33", "WS-34", "WS-35", "CONST-07", "CONST-14", "WSGI-05"
 )
 def test_flask_simple(serve: Serve) -> None:
     running = serve(documented())

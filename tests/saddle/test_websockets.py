@@ -117,7 +117,7 @@ def test_messages_sent_directly(app: Saddle, run: Run) -> None:
         ]  # fmt: skip
 
 
-@pytest.mark.row("WS-16", "WS-18")
+@pytest.mark.row("WS-16")
 def test_json_messages(app: Saddle, run: Run) -> None:
     @app.route("/websocket/json")
     def search(was: Any, message: Any) -> Any:
