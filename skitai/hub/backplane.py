@@ -16,6 +16,7 @@ from gevent.event import Event
 
 from skitai.errors import ConfigurationError
 from skitai.hub.rooms import Room
+from skitai.wire.ws_frames import BINARY, TEXT
 
 if TYPE_CHECKING:
     from skitai.net.logs import Logger
@@ -146,9 +147,13 @@ class RedisBackplane:
         if message is None or message["type"] != "message":
             return
         room = self._rooms.get(message["channel"].decode())
-        origin, opcode, target, payload = message["data"].split(_SPACE, 3)
-        if room is not None and origin != self._origin:
-            room.deliver(int(opcode), payload, None if target == b"-" else int(target))
+        try:
+            origin, opcode, target, payload = message["data"].split(_SPACE, 3)
+            kind, client = int(opcode), None if target == b"-" else int(target)
+        except ValueError:
+            return  # somebody else's
+        if room is not None and origin != self._origin and kind in (TEXT, BINARY):
+            room.deliver(kind, payload, client)
 
     def _drop(self) -> None:
         pubsub, self._pubsub = self._pubsub, None

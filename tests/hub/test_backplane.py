@@ -107,6 +107,24 @@ def test_what_is_said_while_redis_is_away_stays_here(
         assert get(a) == get(b) == "found"
 
 
+def test_what_others_say_on_the_channels_is_ignored(
+    pair: list[Running], redis: RedisServer, until: Callable[..., None]
+) -> None:
+    import redis as library
+
+    one, two = pair
+    with talk(one.port, "/?room=a") as a, talk(two.port, "/?room=a") as b:
+        _until_subscribed(pair, until)
+        shared = one.server.rooms.backplane
+        assert isinstance(shared, RedisBackplane)
+        with library.Redis.from_url(redis.url) as client:
+            for data in (b"", b"nonsense", b"x 8 - close", b"x y z payload"):
+                client.publish(next(iter(shared._rooms)), data)
+        a.send("hello")
+        assert get(a) == get(b) == "hello"
+    assert "backplane" not in one.messages_text()
+
+
 def test_bound_of_what_waits(redis: RedisServer, serve: Serve) -> None:
     running = serve(chat)
     shared = RedisBackplane(redis.url, running.logs.server)
