@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := .setup-stamp
 ARGS ?=
 
-.PHONY: setup demo test servers check bench clean
+.PHONY: setup demo test servers check bench bench-websocket clean
 
 setup: $(STAMP)
 
@@ -47,6 +47,9 @@ check: setup
 
 bench: setup
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-websocket: setup
+	$(BIN)/python benchmarks/websocket.py --output benchmarks/RESULTS-websocket.md $(ARGS)
 
 clean:
 	rm -rf $(STAMP) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

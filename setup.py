@@ -30,7 +30,8 @@ EXTRAS = {
     "postgresql": ["psycopg2-binary>=2.9.9", "psycogreen>=1.0.2"],
     # 4.19 is the first that bears an exception thrown into a greenlet that waits: how a call is cancelled.
     "mongodb": ["pymongo>=4.19"],
-    # The command methods and the protocol; 5.2 is the oldest that the tests pass with.
+    # The command methods and the protocol; 5.2 is the oldest that the tests pass with. Group chats of several workers
+    # need it too.
     "redis": ["redis>=5.2"],
     "fast": ["brotli>=1.1", "zstandard>=0.23"],
 }
@@ -55,6 +56,8 @@ TEST = [
     "trustme>=1.1",
     "types-defusedxml",
     "types-setuptools",
+    # The client and the server that WebSockets are tried with.
+    "websockets>=15",
 ]
 
 setup(
@@ -81,6 +84,8 @@ setup(
         "jinja2>=3.1.6",
         "multipart>=1.2",
         "PyJWT>=2.9",
+        # Masks and unmasks the frames of WebSockets in C; a mask in Python takes as long as all the rest of a frame.
+        "websockets>=14",
     ],
     extras_require={
         **EXTRAS,

@@ -127,6 +127,7 @@ __all__ = [
     "mount",
     "pref",
     "run",
+    "set_backplane",
     "set_keep_alive",
     "set_limits",
     "set_max_age",
@@ -341,6 +342,16 @@ def enable_smtpda(
     """Deliver mails of ``was.email()`` by this server, from a process of its own."""
     settings = {"server": server, "user": user, "password": password}
     _store.set(smtpda={**settings, "ssl": ssl, "max_retry": max_retry, "keep_days": keep_days})
+
+
+def set_backplane(url: str, prefix: str = "skitai") -> None:
+    """Let group chats (``WS_GROUPCHAT``) reach the clients of all workers, and of all hosts that use the same server.
+
+    Args:
+        url: of a Redis server, as ``redis://:password@host:6379/0``; needs ``pip install 'skitai[redis]'``.
+        prefix: of the channels; servers with another one do not hear each other.
+    """
+    _store.set(backplane=url, backplane_prefix=prefix)
 
 
 def enable_blacklist(path: str) -> None:

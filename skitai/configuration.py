@@ -48,6 +48,8 @@ class Options:
     smtpda: Mapping[str, Any] | None = None
     cron: list[str] = field(default_factory=list)
     blacklist_dir: str | None = None
+    backplane: str | None = None
+    backplane_prefix: str = "skitai"
 
     def with_keywords(self, keywords: Mapping[str, Any]) -> Options:
         """These options with keywords of ``run()``, each of which replaces what a module-level call set.

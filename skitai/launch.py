@@ -102,6 +102,10 @@ class Launcher:
                 )
         self._options = options
         self._settings = options.server_settings()
+        if options.backplane is not None:
+            from skitai.hub import backplane
+
+            backplane.check(options.backplane)
         self._is_fail_safe = command.is_fail_safe
         self._is_verbose = command.is_verbose
         # Read here, so that a wrong path or passphrase ends the start and not each worker. Workers get the context by
@@ -139,6 +143,11 @@ class Launcher:
         if life_line is not None:
             self._read_tls_again()  # this may be a new server in place of one that crashed after months
         sockets = self._bind()
+        if self._settings.workers > 1 and self._options.backplane is None:
+            logs.current().server.log(
+                "each worker has its own group chats of WebSockets: share them by skitai.set_backplane('redis://...')",
+                "warn",
+            )
         if self._settings.workers:
             return supervise(
                 Orders(
@@ -178,6 +187,8 @@ class Launcher:
             raise ConfigurationError(f"the app at {', '.join(failed)} cannot be loaded: app.log says why")
         has_log = self._options.request_log
         server = Server(site, self._settings, current, max(index - 1, 0), has_access_log=has_log)
+        if self._options.backplane is not None:
+            self._share_rooms(server, self._options.backplane)
         messages = []
         for sock in sockets.serving:
             server.add_listener(sock, self._tls)
@@ -186,6 +197,12 @@ class Launcher:
             server.add_redirect(sock, sockets.serving[0].getsockname()[1])
             messages.append(f"{NAME} (worker {index}) redirects {binding.display(sock)} to https")
         return Worker(server, current, messages, post)
+
+    def _share_rooms(self, server: Server, url: str) -> None:
+        from skitai.hub.backplane import RedisBackplane
+
+        backplane = RedisBackplane(url, logs.current().server, self._options.backplane_prefix)
+        server.rooms.use(backplane, backplane.first_client())
 
     def _read_tls(self) -> ssl.SSLContext | None:
         options = self._options

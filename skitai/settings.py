@@ -44,6 +44,12 @@ class Limits:
     handshake_time: float = 10.0
     # Open client connections of one worker; one more gets 503 and is closed.
     connections: int = 20_000
+    # Bytes of one WebSocket message, decompressed; more: closed with 1009.
+    websocket_message: int = 16 * MIB
+    # Bytes that a WebSocket client has not taken of what others said to it; more: the connection is closed.
+    websocket_unsent: int = 4 * MIB
+    # Seconds that the other end of a WebSocket has to answer a close frame; then the connection is closed.
+    websocket_close_time: float = 5.0
     # Requests waiting for an app slot of one worker; one more gets 503 with Retry-After.
     queue: int = 1_000
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +18,10 @@ import pytest
 import requests
 
 from tests.browser import Browser, needs_browser
+from tests.devtools import Browser as ChatBrowser
 from tests.scripts import PATIENCE, Answer, Script, clean_environment
 from tests.servers import Address
+from tests.websocket_clients import get, talk
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 Start = Callable[..., Script]
@@ -346,6 +350,35 @@ def test_a_database_that_is_down_leaves_a_gap(start: Start, tmp_path: Path) -> N
     server = start("database.py", FILE=str(tmp_path / "guests.db"), PG="127.0.0.1:1/a/b/c")
     page = read(server.get())
     assert (page["count"], page["postgresql"][:3]) == ([{"entries": 0}], "714")
+
+
+def test_websocket_chat(start: Start) -> None:
+    port = start("websocket_chat.py").port
+    with talk(port, "/chat?room=tea&name=Kim") as kim, talk(port, "/chat?room=tea&name=Lee") as lee:
+        assert json.loads(get(kim)) == {"text": "Kim has entered"}
+        assert json.loads(get(kim)) == json.loads(get(lee)) == {"text": "Lee has entered"}
+        lee.send('{"text": "hello"}')
+        assert json.loads(get(kim)) == json.loads(get(lee)) == {"who": "Lee", "text": "hello"}
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium: apt-get install chromium")
+def test_websocket_chat_in_two_windows_of_a_browser(start: Start, tmp_path: Path) -> None:
+    port = start("websocket_chat.py").port
+    with ChatBrowser(tmp_path) as browser:
+        kim = browser.open(f"http://127.0.0.1:{port}/?room=tea&name=Kim")
+        kim.wait_for("said.textContent.includes('Kim has entered')")
+        lee = browser.open(f"http://127.0.0.1:{port}/?room=tea&name=Lee")
+        kim.wait_for("said.textContent.includes('Lee has entered')")
+        lee.wait_for("said.textContent.includes('Lee has entered')")
+        lee.run("say('Hello from Lee')")
+        kim.wait_for("said.textContent.includes('Lee: Hello from Lee')")
+        kim.run("say('<b>Hi</b> Lee, \u65e5\u672c')")
+        lee.wait_for("said.textContent.includes('Kim: <b>Hi</b> Lee, \u65e5\u672c')")
+        if folder := os.environ.get("SKITAI_SCREENSHOTS"):
+            kim.screenshot(Path(folder) / "kim.png")
+            lee.screenshot(Path(folder) / "lee.png")
+        lee.close()
+        kim.wait_for("said.textContent.includes('Lee has left')")
 
 
 def test_the_list_of_examples_is_complete() -> None:

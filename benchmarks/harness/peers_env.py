@@ -34,6 +34,8 @@ PACKAGES = (
     "psycogreen",
     "asyncpg",
     "redis",
+    "websockets",
+    "wsproto",
     # Needs a C compiler and the headers of libev (Debian: libev-dev).
     "bjoern",
 )

@@ -57,6 +57,13 @@ class Session(Protocol):
         """The server stops: begin nothing new, and close the connection when what is in progress has ended."""
 
 
+class TakingOver(Session, Protocol):
+    """A session that takes a connection over from another one, after ``101 Switching Protocols``."""
+
+    def begin(self) -> None:
+        """The connection is yours."""
+
+
 class _WriteWait:
     """The deadline of a greenlet that waits until its client takes bytes.
 
@@ -80,11 +87,14 @@ class Connection:
     Args:
         server: that accepted it. transport: its socket. peer: (address, port) of the client.
         listener: that accepted it. number: of the connection in this process.
+
+    Attributes:
+        read_size: bytes read at a time; a session may change it.
     """
 
     __slots__ = (
         "_is_lingering", "_lingered", "_read_watcher", "_recv", "_write_watcher", "created", "deadline", "input_ended",
-        "is_closed", "listener", "number", "peer", "server", "session", "transport",
+        "is_closed", "listener", "number", "peer", "read_size", "server", "session", "transport",
     )  # fmt: skip
 
     session: Session
@@ -104,6 +114,7 @@ class Connection:
         self._is_lingering = False
         self._lingered = 0
         self._recv = transport.recv
+        self.read_size = READ_SIZE
         self._write_watcher: Any = None
         self._read_watcher = get_hub().loop.io(transport.fileno(), READ)
 
@@ -113,9 +124,32 @@ class Connection:
         sweep.watch(self)
         self._read_watcher.start(self._on_readable)
 
+    def hand_over(self, session: TakingOver, data: bytes) -> None:
+        """Let another session have the connection; any greenlet may call this.
+
+        Args:
+            session: its ``begin()`` is called in the hub, before anything else. data: read already, and for it.
+        """
+        self.session = session
+        self.deadline = NEVER
+        if self.is_closed:
+            session.closed()
+            return
+        self._read_watcher.stop()  # what comes now must not overtake what came before
+        get_hub().loop.run_callback(self._begin_session, session, data)
+
+    def _begin_session(self, session: TakingOver, data: bytes) -> None:
+        self.resume()  # first: the session may pause it
+        if not self.is_closed:
+            session.begin()
+        if data and not self.is_closed:
+            session.receive(data)
+        if self.input_ended and not self.is_closed:
+            session.end_of_input()
+
     def _on_readable(self) -> None:
         try:
-            data = self._recv(READ_SIZE)
+            data = self._recv(self.read_size)
         except BlockingIOError:
             return
         except OSError as error:

@@ -11,12 +11,12 @@ from skitai.errors import LocalProtocolError, RemoteProtocolError
 from skitai.hub.connection import MOST_AT_ONCE
 from skitai.wire.fields import Fields
 from skitai.wire.http1 import RequestHead, chunk, last_chunk
-from skitai.wire.response import BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead
+from skitai.wire.response import BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead, serialize_interim
 from skitai.wire.target import decode_path, split_target
 from skitai.wire.txn import Transaction
 
 if TYPE_CHECKING:
-    from skitai.hub.connection import Connection
+    from skitai.hub.connection import Connection, TakingOver
     from skitai.hub.http1 import Http1Session
 
 #: Bytes of a response that go out with its head in one send; above it the head goes first, to spare a large copy.
@@ -311,6 +311,23 @@ class Http1Exchange(Exchange):
             self.connection.send(head + ending)
         is_whole = response.framing != BY_LENGTH or not self._left
         self._ended(response.keep_alive and is_whole)
+
+    def switch_protocols(self, fields: Fields, session: TakingOver) -> None:
+        """Answer 101 and let ``session`` have the connection (RFC 9110 section 7.8); the exchange is over then.
+
+        Raises:
+            ClientDisconnected: the client is gone.
+        """
+        common = self.connection.server.common_fields.both
+        self.status = 101
+        self.is_started = True
+        self.connection.send(serialize_interim(101, fields, common))
+        self.is_finished = True
+        if self.began:
+            self.started_at = time.perf_counter()
+            self._log()
+        self.session.hand_over(session)
+        del self.session  # the exchange may live as long as the client stays
 
     def abort(self) -> None:
         """See :class:`Exchange`; breaks the connection."""

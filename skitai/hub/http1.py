@@ -19,7 +19,7 @@ from skitai.wire.http2.frames import PREFACE
 from skitai.wire.http2.heads import upgraded_head
 
 if TYPE_CHECKING:
-    from skitai.hub.connection import Connection
+    from skitai.hub.connection import Connection, TakingOver
 
 #: Bytes of pipelined requests kept while one is answered; above it the connection is not read.
 MOST_PIPELINED = 64 * 1024
@@ -181,7 +181,11 @@ class Http1Session:
             return
         self._state = _APP
         self._connection.deadline = NEVER
-        self._connection.server.dispatch(exchange)
+        server = self._connection.server
+        if exchange.head.upgrade is None or exchange.head.has_body:  # asking for another protocol is ignored then
+            server.dispatch(exchange)
+        else:
+            server.dispatch_upgrade(exchange)
 
     def _begin_body(self, exchange: Http1Exchange, head: RequestHead) -> None:
         try:
@@ -366,6 +370,11 @@ class Http1Session:
         else:
             self._state = _HEAD
             connection.deadline = sweep.now + self._keep_alive
+
+    def hand_over(self, session: TakingOver) -> None:
+        """The client got 101: what it sends from now on is for ``session`` (RFC 9110 section 7.8)."""
+        self._exchange = None
+        self._connection.hand_over(session, self._reader.take_rest())
 
     def has_large_rest(self, exchange: Http1Exchange) -> bool:
         """Whether more of the body is still to come than would be dropped: the connection closes if nobody reads it."""

@@ -3,12 +3,13 @@
 ``handle`` returns (status, reason, header fields, body) and activates the context of its request itself. A body that is
 not bytes sends the whole response by ``body.send(exchange, status, fields, reason)`` when the slot of the app is free
 again. An app may have ``begin(point)`` and ``end()``, which are called in the worker before the first and after the
-last request.
+last request. One that serves WebSockets has ``converse(exchange, point, environ)``, which returns what
+:class:`~skitai.hub.websocket_designs.Conversation` describes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skitai.errors import ClientDisconnected
 from skitai.hub.app_ref import is_native
@@ -17,6 +18,7 @@ from skitai.hub.wsgi import AppRef, WsgiHandler
 
 if TYPE_CHECKING:
     from skitai.hub.server import Server
+    from skitai.hub.websocket_designs import Conversation
 
 
 class NativeHandler(WsgiHandler):
@@ -42,6 +44,19 @@ class NativeHandler(WsgiHandler):
                 end()
             except Exception as error:  # the other apps of this server want to be told as well
                 self._server.logs.app.traceback(self._ref.name, error=error)
+
+    @property
+    def checks_origin(self) -> bool:  # type: ignore[override]
+        """See :class:`~skitai.hub.wsgi.WsgiHandler`."""
+        return hasattr(self._ref.app, "converse")
+
+    def converse(self, exchange: Exchange, environ: dict[str, Any]) -> Conversation:
+        """See :class:`~skitai.hub.wsgi.WsgiHandler`."""
+        converse = getattr(self._ref.app, "converse", None)
+        if converse is None:
+            return super().converse(exchange, environ)
+        conversation: Conversation = converse(exchange, self.point, environ)
+        return conversation
 
     def serve(self, exchange: Exchange) -> None:
         """Call the app and send its reply; runs on a worker greenlet, in a slot."""

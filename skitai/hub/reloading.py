@@ -11,7 +11,7 @@ from skitai.hub.native import NativeHandler
 from skitai.hub.wsgi import AppRef
 
 if TYPE_CHECKING:
-    from skitai.hub.exchange import Exchange
+    from skitai.hub.exchange import Exchange, Http1Exchange
     from skitai.hub.server import Server
 
 
@@ -32,6 +32,16 @@ class ReloadingHandler(NativeHandler):
     def __init__(self, server: Server, point: str, app_ref: ReloadingRef) -> None:
         super().__init__(server, point, app_ref)
         self._refresh = app_ref.refresh
+
+    def open_websocket(self, exchange: Http1Exchange) -> None:
+        """See :class:`~skitai.hub.wsgi.WsgiHandler`; a WebSocket keeps the app with which it began."""
+        try:
+            self._refresh()
+        except BaseException:
+            self._slots.release()
+            self._failed(exchange, self._ref.app)
+            raise
+        super().open_websocket(exchange)
 
     def serve(self, exchange: Exchange) -> None:
         """See :class:`~skitai.hub.native.NativeHandler`; what a reload runs is in the slot of the request."""

@@ -21,6 +21,7 @@ from skitai.hub.http1 import Http1Session
 from skitai.hub.listener import Listener
 from skitai.hub.pages import HTML, error_page, error_response
 from skitai.hub.redirect import RedirectSession
+from skitai.hub.rooms import Rooms
 from skitai.hub.site import Dispatcher, Site
 from skitai.hub.slots import Slots
 from skitai.hub.status import describe, describe_site
@@ -76,6 +77,8 @@ class Server:
         self._stopped_last = Event()
         self.began = 0.0
         self._site = site
+        self.rooms = Rooms(worker_index)
+        self.handlers = 0
         self._dispatcher = Dispatcher(self, site)
         self._only = self._dispatcher.only
 
@@ -98,6 +101,8 @@ class Server:
         self.expire()
         sweep.watch(self)
         self.began = time.monotonic()
+        if self.rooms.backplane is not None:
+            self.rooms.backplane.start()
         _status.add("server", self._describe)
         _status.add("apps", self._describe_site)
         for listener in self._listeners:
@@ -133,6 +138,9 @@ class Server:
             self._stopped_last.wait(max(0.0, grace - FRESH))
         for connection in list(self._connections):
             connection.abort()
+        gevent.sleep(0.001)  # apps may be told of WebSockets that were cut off
+        if self.rooms.backplane is not None:
+            self.rooms.backplane.stop()
         sweep.forget(self)
         self._dispatcher.end()
         _status.remove("server", self._describe)
@@ -216,6 +224,13 @@ class Server:
             self.answer_soon(exchange, 405, extra=[("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
         else:
             self.answer_soon(exchange, 404)
+
+    def dispatch_upgrade(self, exchange: Exchange) -> None:
+        """Hand on an exchange that asks for another protocol: to a handler that speaks it, else as any other."""
+        handler = self._dispatcher.handler(exchange)
+        accept = getattr(handler, "accept_upgrade", None)
+        if accept is None or exchange.path[0] != "/" or not accept(exchange):
+            self.dispatch(exchange)
 
     def most_body_bytes(self, exchange: Exchange) -> int:
         """Return how large the body of a request may be, as its app and its content type say."""

@@ -150,7 +150,9 @@ def _app_handler(server: Server, point: str, ref: Any) -> WsgiHandler:
 
 
 def _is_rpc(exchange: Exchange) -> bool:
-    """XML-RPC and gRPC clients do not follow redirects, so they are served in place."""
+    """Clients of XML-RPC, gRPC and WebSocket do not follow redirects, so they are served in place."""
+    if exchange.head.upgrade:
+        return True
     content_type = (exchange.header("content-type", "") or "").lower()
     return content_type.startswith(("text/xml", "application/xml", "application/grpc"))
 

@@ -15,17 +15,18 @@ from greenlet import GreenletExit
 
 from skitai.constants import NAME, __version__
 from skitai.errors import ClientDisconnected, LocalProtocolError
-from skitai.hub.exchange import Exchange
+from skitai.hub.exchange import Exchange, Http1Exchange
 from skitai.hub.pages import HTML, error_page
 from skitai.hub.slots import Slots
 from skitai.was._context import Context, activate
-from skitai.wire.fields import Fields
+from skitai.wire.fields import Fields, tokens
 from skitai.wire.response import reason_phrase
 
 if TYPE_CHECKING:
     from skitai.hub.connection import Connection
     from skitai.hub.listener import Listener
     from skitai.hub.server import Server
+    from skitai.hub.websocket_designs import Conversation
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -136,12 +137,16 @@ class WsgiHandler:
 
     Args:
         server: whose slots run the app. point: mount point, ``""`` for the root. app_ref: the app.
+
+    Attributes:
+        number: of this handler in the server, the same in every worker.
     """
 
     def __init__(self, server: Server, point: str, app_ref: AppRef) -> None:
-        self._server = server
+        self._server = self.server = server
         self._slots: Slots = server.slots
         self._ref = app_ref
+        server.handlers = self.number = server.handlers + 1
         self.point = point
         self._errors = ErrorStream(server.logs.app.log)
         self._templates: dict[Listener, dict[str, Any]] = {}
@@ -202,6 +207,48 @@ class WsgiHandler:
             self._server.answer_soon(exchange, 411, "Send Content-Length, or the body in chunks.")
             return False
         return True
+
+    # WebSockets
+
+    #: Whether the app itself looks at Origin.
+    checks_origin = False
+
+    @property
+    def app(self) -> Any:
+        """The current app."""
+        return self._ref.app
+
+    def accept_upgrade(self, exchange: Http1Exchange) -> bool:
+        """Take an exchange that asks for a WebSocket; False when it asks for something else. Called in the hub."""
+        if "websocket" not in tokens(exchange.head.upgrade or ""):
+            return False
+        if not self._slots.submit(self.open_websocket, exchange):
+            self._server.answer_soon(exchange, 503, "All workers are busy.", [("Retry-After", "1")])
+        return True
+
+    def open_websocket(self, exchange: Http1Exchange) -> None:
+        """Ask the app, and answer; runs on a worker greenlet, in a slot."""
+        from skitai.hub.websocket_opening import open_websocket
+
+        open_websocket(self, exchange)
+
+    def converse(self, exchange: Exchange, environ: dict[str, Any]) -> Conversation:
+        """Return the app's side of a WebSocket."""
+        from skitai.hub.websocket_wsgi import WsgiConversation
+
+        return WsgiConversation(self._ref.app, exchange, environ)
+
+    def environ_of(self, exchange: Exchange) -> dict[str, Any]:
+        """Return the environ of an exchange, without what concerns this hop alone.
+
+        Werkzeug routes a request that asks for a WebSocket to none of the rules that all others have.
+        """
+        environ = self._environ(exchange)
+        environ.pop("HTTP_UPGRADE", None)
+        environ.pop("HTTP_CONNECTION", None)
+        return environ
+
+    # Calls
 
     def serve(self, exchange: Exchange) -> None:
         """Call the app and send what it returns; runs on a worker greenlet, in a slot."""

@@ -77,6 +77,15 @@ class Stream:
             return False
         return False
 
+    def pause(self) -> None:
+        """Read no more for now, so that TCP slows the peer down."""
+        self._reader.stop()
+
+    def resume(self) -> None:
+        """Read again after :meth:`pause`."""
+        if not self._is_lost and not self._reader.active:
+            self._reader.start(self._on_readable)
+
     def keep_loop_alive(self, value: bool) -> None:
         """Whether ``gevent.wait()`` waits for this stream: it should not for an idle one."""
         self._reader.ref = value

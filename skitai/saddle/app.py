@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skitai.errors import ClientDisconnected
 from skitai.saddle import auth, compression, life, openapi, replies, services, wsgi
@@ -23,6 +23,9 @@ from skitai.saddle.testing import Client
 from skitai.saddle.urls import Urls
 from skitai.was._context import activate, current
 from skitai.wire.mounts import normal_point
+
+if TYPE_CHECKING:
+    from skitai.saddle.websockets import Conversation
 
 #: Directories beside the app file whose modules are watched by the reloader.
 _PACKAGES = ("package", "contrib", "appack")
@@ -147,6 +150,16 @@ class Saddle(TemplateSettings, Part):
         except BaseException:
             was.end()
             raise
+
+    def converse(self, exchange: Any, point: str, environ: dict[str, Any]) -> Conversation:
+        """Return the app's side of a WebSocket; the server calls this for a request that asks for one.
+
+        Args:
+            exchange: the request. point: where the app is mounted. environ: for ``was.env``.
+        """
+        from skitai.saddle.websockets import Conversation
+
+        return Conversation(self, exchange, point, environ)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve a request of any WSGI server (PEP 3333)."""

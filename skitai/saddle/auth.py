@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from skitai.constants import WS_EVT_INIT
 from skitai.net import logs
 from skitai.saddle import options
 from skitai.saddle.accounts import NOBODY, Account, User
@@ -77,7 +78,8 @@ def _ask_for_login(was: Was) -> Any:
         return None  # another call of the same request asked for it, and its count is good once
     value = was.exchange.header("authorization")
     if value is None:
-        return _refuse(was)
+        # Some browsers send no login with the handshake of a WebSocket, and have no way to ask their user.
+        return None if was.event == WS_EVT_INIT else _refuse(was)
     login = parse_login(value)
     app = was.app
     if login is None or isinstance(login, BasicLogin) != (app.authorization == BASIC):

@@ -15,6 +15,7 @@ from skitai.saddle.auth import is_guarded
 from skitai.saddle.endpoint import Endpoint
 from skitai.saddle.errors import BadRequest, HttpError, MethodNotAllowed, SetupError
 from skitai.saddle.table import METHODS
+from skitai.wire.origins import is_same_host, read_origin
 
 if TYPE_CHECKING:
     from skitai.saddle.app import Saddle
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 ANYONE = "*"
 ALLOW_ORIGIN, MAX_AGE = "access_control_allow_origin", "access_control_max_age"
 
-_PORTS = {"http": "80", "https": "443"}
-_read_origin = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\s,]+)").fullmatch
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _is_list_of_names = re.compile(rf"(?:[ \t]*{_TOKEN}[ \t]*(?:,|$))*").fullmatch
 _is_method = re.compile(_TOKEN).fullmatch
@@ -150,7 +149,7 @@ def _origins(given: str | Iterable[str] | None) -> frozenset[str]:
     """
     origins = [given] if isinstance(given, str) else list(given or ())
     for origin in origins:
-        if origin not in (ANYONE, "null") and not (isinstance(origin, str) and _read_origin(origin.lower())):
+        if origin not in (ANYONE, "null") and not (isinstance(origin, str) and read_origin(origin.lower())):
             raise SetupError(
                 f"{ALLOW_ORIGIN} is '*', an origin as 'https://example.com:8080' without a path, or a list of them; "
                 f"{origin!r} is none"
@@ -159,23 +158,8 @@ def _origins(given: str | Iterable[str] | None) -> frozenset[str]:
 
 
 def _is_same_host(origin: str, was: Was) -> bool:
-    """Tell whether a page comes from the host that it asks.
-
-    The scheme does not count: behind a proxy that ends TLS only that one knows it.
-    """
-    match = _read_origin(origin.lower())
-    if match is None:
-        # A page that hides its address says "null" even to its own host, but a browser also says this (and nothing
-        # that a script does can say it for the browser).
-        return origin == "null" and was.exchange.header("sec-fetch-site") == "same-origin"
-    port = _PORTS.get(match[1], "")
-    host = (was.exchange.header("host") or "").lower()
-    return _with_port(match[2], port) == _with_port(host, port)
-
-
-def _with_port(authority: str, port: str) -> str:
-    has_port = ":" in authority.rpartition("]")[2]
-    return authority if has_port else f"{authority}:{port}"
+    header = was.exchange.header
+    return is_same_host(origin, header("host") or "", header("sec-fetch-site"))
 
 
 def _forbidden(origin: str, was: Was) -> HttpError:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skitai.saddle.async_response import ResProxy
 
 #: Names of the services that a proxy has.
-NAMES = (*HTTP, "rpc", *DATABASES, *MISSING)
+NAMES = (*HTTP, "rpc", "ws", "wss", *DATABASES, *MISSING)
 
 
 class ProxiedService:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from skitai.saddle import async_response, environ, shortcuts, templates
+from skitai.saddle import async_response, environ, shortcuts, templates, websocket_calls
 from skitai.saddle.cookies import Cookies
 from skitai.saddle.lazy import Effect, effect, lazy, weakly
 from skitai.saddle.mbox import open_mbox
@@ -43,12 +43,14 @@ class Was(Context):
 
     Attributes:
         endpoint: what the request is routed to, ``None`` before. values: of the variables of its rule.
+        event: of a WebSocket that a function is called for.
         effects: what was used that may change the response. extra_fields: header fields of the response, whatever it
             will be, also that of an error.
     """
 
     # What most requests leave alone stays on the class.
     endpoint: Endpoint | None = None
+    event: str | None = None
     values: Sequence[Any] = ()
     effects: list[Effect] | None = None
     extra_fields: Fields | None = None
@@ -76,6 +78,18 @@ class Was(Context):
     def ab(self, thing: Any, *args: Any, **kwargs: Any) -> str | None:
         """Return the URL of a function: see :meth:`skitai.saddle.app.Saddle.build_url`."""
         return self.app.urls.build(self.point, self.subapp, thing, args, kwargs)
+
+    # WebSockets
+
+    #: The WebSocket that a function is called for: see :class:`skitai.saddle.websockets.SocketWas`.
+    websocket: Any = None
+
+    wsinit = websocket_calls.wsinit
+    wsopened = websocket_calls.wsopened
+    wsclosed = websocket_calls.wsclosed
+    wshasevent = websocket_calls.wshasevent
+    wsclient = websocket_calls.wsclient
+    wsconfig = websocket_calls.wsconfig
 
     # For files that add to a response
 

@@ -16,6 +16,7 @@ from skitai.was import _context
 if TYPE_CHECKING:
     from skitai.was._rpc import RpcService
     from skitai.was._services import Service
+    from skitai.was._ws import WsService
 
     get: Service
     post: Service
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     trace: Service
     upload: Service
     rpc: RpcService
+    ws: WsService
+    wss: WsService
 
     def __getattr__(name: str) -> Any: ...
 

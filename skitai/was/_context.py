@@ -10,7 +10,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from skitai.lib.attributes import AttributeDict
-from skitai.was import _db_services, _missing, _modes, _rpc, _services, _settings
+from skitai.was import _db_services, _missing, _modes, _rpc, _services, _settings, _ws
 from skitai.was._exchange import RequestView
 from skitai.was._loggers import Loggers
 from skitai.was._utilities import Utilities
@@ -88,6 +88,16 @@ class Context(Utilities):
             UnknownAlias: there is no such cluster.
         """
         return _db_services.job(self, alias, callback, timeout)
+
+    @property
+    def ws(self) -> _ws.WsService:
+        """WebSocket: ``was.ws(url, message)``, or ``with was.ws.connect(url) as ws``."""
+        return _ws.WsService(self, _ws.SERVICE)
+
+    @property
+    def wss(self) -> _ws.WsService:
+        """The same as :attr:`ws`; the scheme of the URL, or the cluster, says whether it is by TLS."""
+        return _ws.WsService(self, _ws.SECURE_SERVICE)
 
     @property
     def wasc(self) -> ProcessContext:

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import get_hub
 
 from skitai.net.timers import Sweep
-from skitai.wire.auth import Authorization
+from skitai.wire.auth import Authorization, Credentials
 
 if TYPE_CHECKING:
     from skitai.was._http_pool import HttpPool, Origin
+    from skitai.was._ws_connection import Place
+    from skitai.was._ws_pool import WsPool
     from skitai.wire.databases import Database
+
 
 
 class Pool(Protocol):
@@ -37,7 +40,7 @@ class Engine:
     """See the module.
 
     Attributes:
-        pools: HTTP connections by origin.
+        pools: HTTP connections by origin. ws_pools: WebSockets by where they go, and as whom.
         databases: connections to databases.
         authorizations: how to answer the challenges of an origin, for one user.
         sweep: closes what idles or hangs.
@@ -49,6 +52,7 @@ class Engine:
         self.pools: dict[Origin, HttpPool] = {}
         self.databases: dict[Database, Pool] = {}
         self._speaks_http2: dict[Origin, tuple[bool, float]] = {}
+        self.ws_pools: dict[tuple[Place, Credentials | None], WsPool] = {}
         self.authorizations: dict[tuple[Origin, str], Authorization] = {}
 
     def remember_http2(self, origin: Origin, answer: bool) -> None:
@@ -70,6 +74,8 @@ class Engine:
         """Close the connections that nobody uses."""
         for pool in self._all_pools():
             pool.close_idle()
+        for ws_pool in list(self.ws_pools.values()):
+            ws_pool.close_idle()
 
     def forget_process(self) -> None:
         """After a fork: the connections belong to the parent, which goes on with them."""
@@ -77,6 +83,9 @@ class Engine:
             pool.drop_all()
         self.pools.clear()
         self.databases.clear()
+        for ws_pool in self.ws_pools.values():
+            ws_pool.forget_process()
+        self.ws_pools.clear()
 
     def _all_pools(self) -> list[Pool]:
         return [*self.pools.values(), *self.databases.values()]

@@ -205,8 +205,28 @@ def _pairs(headers: Headers) -> list[tuple[str, str]]:
 def _header_lines(headers: Headers, content_type: str, body: Body, has_body: bool) -> tuple[str, bool]:
     """Return the lines, and whether they hold an Authorization."""
     framing = _framing(content_type, body) if has_body else ""
+    lines, has_authorization, given = _given_lines(headers)
+    return lines + _default_lines(_settings.current.user_agent, given) + framing, has_authorization
+
+
+def header_lines(headers: Headers) -> tuple[str, bool]:
+    """Return the lines of the handshake of a WebSocket, and whether they hold an Authorization.
+
+    Raises:
+        LocalProtocolError: a field is not valid.
+    """
+    lines, has_authorization, given = _given_lines(headers)
+    agent = "" if "user-agent" in given else f"User-Agent: {_settings.current.user_agent}\r\n"
+    return lines + agent, has_authorization
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _given_lines(headers: Headers) -> tuple[str, bool, frozenset[str]]:
+    """Return the lines that a caller gave, whether they hold an Authorization, and which of our own they replace."""
     if not headers:
-        return _default_lines(_settings.current.user_agent, frozenset()) + framing, False
+        return "", False, _NONE
     lines = ""
     given = set()
     for name, value in _pairs(headers):
@@ -219,8 +239,7 @@ def _header_lines(headers: Headers, content_type: str, body: Body, has_body: boo
         given.add(key)
         line = f"{name}: {value}\r\n"
         lines = f"Host: {value}\r\n" + lines if key == "host" else lines + line
-    given &= {"accept", "accept-encoding", "user-agent", "authorization"}
-    return lines + _default_lines(_settings.current.user_agent, frozenset(given)) + framing, "authorization" in given
+    return lines, "authorization" in given, frozenset(given & {"accept", "accept-encoding", "user-agent"})
 
 
 @lru_cache(maxsize=64)

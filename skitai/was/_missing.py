@@ -56,7 +56,6 @@ SERVICES = {
     name: MissingService(name, client)
     for client, names in {
         "gRPC": ("grpc",),
-        "WebSocket": ("ws", "wss"),
     }.items()
     for name in names
 }

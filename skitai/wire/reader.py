@@ -49,6 +49,11 @@ class Reader(Generic[Head]):
             return END
         return self._next_head()
 
+    def take_rest(self) -> bytes:
+        """Return the bytes that are left, and forget them: they belong to another protocol."""
+        rest, self._buffer = self._buffer, b""
+        return rest
+
     @property
     def buffered(self) -> int:
         """Bytes fed and not yet given out."""

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from skitai.errors import LocalProtocolError
-from skitai.wire.fields import Fields, is_field_value, is_token, tokens
+from skitai.wire.fields import Fields, check_field, is_field_value, is_token, tokens
 
 #: What a field of an app means for the message as a whole.
 ORDINARY, LENGTH, CONNECTION, DATE, SERVER, HOP = range(1, 7)
@@ -103,6 +103,21 @@ class ResponseHead:
             self.data = lines.data + common_lines + ending
 
 
+def serialize_interim(status: int, fields: Fields, common: bytes = b"") -> bytes:
+    """Return the whole head of an interim response, or of 101 (RFC 9110 section 15.2), with all of ``fields``.
+
+    Args:
+        common: further lines, as :attr:`CommonFields.both`.
+
+    Raises:
+        LocalProtocolError: a field is not valid.
+    """
+    for name, value in fields:
+        check_field(name, value)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+    return f"HTTP/1.1 {status} {reason_phrase(status)}\r\n{lines}".encode("latin-1") + common + b"\r\n"
+
+
 class _Lines:
     """The status line and the fields of an app, checked and encoded, and what its fields say about the message."""
 
@@ -151,6 +166,8 @@ def _make_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
             is_last = is_last or "close" in tokens(value)
             continue
         if kind == HOP:
+            if status == 426 and name.lower() == "upgrade" and is_field_value(value):
+                texts.append(f"Upgrade: {value}\r\nConnection: upgrade\r\n")  # RFC 9110 section 15.5.22
             continue
         has_date = has_date or kind == DATE
         has_server = has_server or kind == SERVER

@@ -9,14 +9,18 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 # RFC 3986: what may stand in a path and a query. "%" stays, because URLs come in quoted already.
 _SAFE = "%/:?#[]@!$&'()*+,;=-._~|^`{}\"<>\\"
 _QUOTED = str.maketrans({c: f"%{ord(c):02X}" for c in '"<>\\^`{}|'})
-_PORTS = {"http": 80, "https": 443}
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+#: Schemes of calls.
+HTTP = ("http", "https")
+WEBSOCKET = ("ws", "wss")
 
 
 class Url(NamedTuple):
     """A URL ready to be asked for.
 
     Attributes:
-        scheme: ``http`` or ``https``. host: name or address, an IPv6 one without brackets. port: the number.
+        scheme: in lower case. host: name or address, an IPv6 one without brackets. port: the number.
         target: path and query as they go into the request line (origin-form, RFC 9112 section 3.2.1).
         authority: value of the Host field; a default port is left out.
         userinfo: (user, password) that stood in the URL, else ``None``.
@@ -31,8 +35,8 @@ class Url(NamedTuple):
 
 
 @lru_cache(maxsize=2048)
-def parse_url(url: str) -> Url:
-    """Return the parts of an absolute ``http`` or ``https`` URL; blanks and non-ASCII characters get quoted.
+def parse_url(url: str, schemes: tuple[str, ...] = HTTP) -> Url:
+    """Return the parts of an absolute URL of one of ``schemes``; blanks and non-ASCII characters get quoted.
 
     Raises:
         ValueError: it is none.
@@ -41,8 +45,8 @@ def parse_url(url: str) -> Url:
         raise ValueError(f"a URL must not have control characters: {url!r}")
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
-    if scheme not in _PORTS or not parts.hostname:
-        raise ValueError(f"expected an absolute http or https URL, or '@alias/path', not {url!r}")
+    if scheme not in schemes or not parts.hostname:
+        raise ValueError(f"expected an absolute {' or '.join(schemes)} URL, or '@alias/path', not {url!r}")
     host = _ascii_host(parts.hostname)
     port = parts.port or _PORTS[scheme]
     target = quote_target(parts.path + ("?" + parts.query if parts.query else ""))

@@ -174,7 +174,7 @@ def test_upgrade_of_a_post(serve: Serve) -> None:
     [
         {"HTTP2_Settings": "!"},
         {"HTTP2_Settings": "AAMAAABk, AAMAAABk"},
-        {"Upgrade": "websocket"},
+        {"Upgrade": "irc/6.9"},
         {"Connection": "HTTP2-Settings"},
     ],
 )

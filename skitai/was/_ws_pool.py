@@ -1,0 +1,153 @@
+"""The WebSockets to one place: kept for the next message, counted, and opened with the credentials that it wants."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from skitai.net import pool as workers
+from skitai.was import _settings
+from skitai.was._ws_connection import Place, Refused, WsConnection, open_connection
+from skitai.wire.auth import Authorization, Credentials, bearer, parse_challenges
+
+if TYPE_CHECKING:
+    from skitai.was._engine import Engine
+
+
+class Home(Protocol):
+    """Who must know when a connection is closed."""
+
+    def forget(self, connection: WsConnection) -> None:
+        """It is closed."""
+
+
+class Waiting(Protocol):
+    """Who waits for a connection. Exactly one of the two is called, once."""
+
+    def has_connection(self, connection: WsConnection) -> None:
+        """Here it is."""
+
+    def has_none(self, error: Exception) -> None:
+        """There will be none."""
+
+
+def connect_with(
+    engine: Engine, home: Home, place: Place, credentials: Credentials | None, deadline: float
+) -> WsConnection:
+    """Open a connection, a second time when the server wants the credentials in another way; blocks.
+
+    Raises:
+        Refused, ConnectionFailed, RemoteProtocolError: see :func:`open_connection`.
+    """
+    try:
+        return open_connection(home, place, _authorization(engine, place, credentials), deadline)
+    except Refused as refusal:
+        if refusal.head.status != 401 or credentials is None or credentials.user is None:
+            raise
+        values = [value for name, value in refusal.head.fields if name.lower() == "www-authenticate"]
+        chosen = Authorization.choose(parse_challenges(values))
+        known = engine.authorizations
+        before = known.get((place.origin, credentials.user))
+        if chosen is None or (before is not None and before.is_basic and chosen.is_basic):
+            raise
+        known[place.origin, credentials.user] = chosen
+    return open_connection(home, place, _authorization(engine, place, credentials), deadline)
+
+
+def _authorization(engine: Engine, place: Place, credentials: Credentials | None) -> str:
+    if credentials is None:
+        return ""
+    if credentials.user is None:
+        return f"Authorization: {bearer(credentials.secret)}\r\n"
+    known = engine.authorizations.get((place.origin, credentials.user))
+    if known is None:
+        return ""
+    return f"Authorization: {known.value(credentials.user, credentials.secret, 'GET', place.target)}\r\n"
+
+
+class WsPool:
+    """The connections of one engine to one place with the same credentials."""
+
+    def __init__(self, engine: Engine, key: tuple[Place, Credentials | None]) -> None:
+        self._engine = engine
+        self._key = key
+        self._idle: list[WsConnection] = []
+        self._open: set[WsConnection] = set()
+        self._opening = 0
+        self._waiting: deque[Waiting] = deque()
+
+    def submit(self, waiting: Waiting) -> None:
+        """Give a connection that is kept, else one that is opened, else the next that is given back. Never blocks."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_fit():
+                self._engine.sweep.forget(connection)
+                waiting.has_connection(connection)
+                return
+            connection.drop()
+        self._waiting.append(waiting)
+        if self._opening + len(self._open) < _settings.current.connections:
+            self._opening += 1
+            workers.spawn(self._connect)
+
+    def withdraw(self, waiting: Waiting) -> None:
+        """Somebody waits no longer."""
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+
+    def give_back(self, connection: WsConnection) -> None:
+        """A connection can take another message."""
+        if self._waiting:
+            self._waiting.popleft().has_connection(connection)
+            return
+        connection.rest()
+        self._engine.sweep.watch(connection)
+        self._idle.append(connection)
+
+    def forget(self, connection: WsConnection) -> None:
+        """See :class:`Home`."""
+        self._open.discard(connection)
+        self._engine.sweep.forget(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if self._waiting and self._opening < len(self._waiting):
+            self._opening += 1
+            workers.spawn(self._connect)
+        self._forget_if_empty()
+
+    def close_idle(self) -> None:
+        """Close what is kept."""
+        for connection in list(self._idle):
+            connection.close(1001)
+
+    def forget_process(self) -> None:
+        """After a fork."""
+        for connection in self._open:
+            connection.forget_process()
+
+    def _connect(self) -> None:
+        if not self._waiting:
+            self._opening -= 1
+            self._forget_if_empty()
+            return
+        deadline = time.monotonic() + _settings.current.connect_time
+        try:
+            connection = connect_with(self._engine, self, *self._key, deadline)
+        except Exception as error:  # whoever waits must hear of it
+            self._opening -= 1
+            if self._waiting:
+                self._waiting.popleft().has_none(error)
+            self._forget_if_empty()
+            return
+        self._opening -= 1
+        self._open.add(connection)
+        self.give_back(connection)
+
+    def _forget_if_empty(self) -> None:
+        if not (self._open or self._waiting or self._opening):
+            self._engine.ws_pools.pop(self._key, None)
+
+    def __repr__(self) -> str:
+        counts = f"{len(self._open)} open, {len(self._idle)} idle, {len(self._waiting)} waiting"
+        return f"<WsPool {self._key[0].target} {counts}>"
