@@ -11,12 +11,17 @@ SkitaiError
 │   ├── NameNotFound, ConnectFailed, ConnectTimeout, ReadTimeout, WriteTimeout, PeerClosed, TlsFailed
 ├── OperationTimeout        a wait ended before its result came
 ├── RequestFailed           ``reraise()`` of a result whose status is not 3
+├── GrpcError               a gRPC call ended with a status other than OK; a function raises it, and ``reraise()`` does
 └── ClientDisconnected      the client of a served request went away
 
 AlreadyRunning is no error but the end of a module: a SystemExit, as all that leaves ``skitai.run()``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+
+from skitai.constants import GrpcCode
 
 
 class SkitaiError(Exception):
@@ -147,6 +152,35 @@ class RequestFailed(SkitaiError):
 
     def __str__(self) -> str:
         return f"{self.code} {self.reason}"
+
+
+class GrpcError(SkitaiError):
+    """A gRPC call ended with a status other than OK.
+
+    A function of a service raises it to say what its client gets; ``reraise()`` of a result raises it for what a server
+    said.
+
+    Args:
+        code: a :class:`GrpcCode`, its number or its name; a number that is none counts as UNKNOWN.
+        details: one sentence for the client.
+        metadata: trailing (name, value) pairs; values of names that end with ``-bin`` are bytes.
+
+    Raises:
+        ValueError: there is no code of this name, or it is OK, which is no error.
+    """
+
+    def __init__(
+        self, code: GrpcCode | int | str, details: str = "", metadata: Iterable[tuple[str, str | bytes]] = ()
+    ) -> None:
+        self.code = GrpcCode.find(code)
+        if self.code is GrpcCode.OK:
+            raise ValueError("OK is no error: return a message instead")
+        super().__init__(self.code, details)
+        self.details = details
+        self.metadata = list(metadata)
+
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.details}" if self.details else self.code.name
 
 
 class ClientDisconnected(SkitaiError, ConnectionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -13,6 +14,7 @@ from skitai.hub.http2_exchange import Http2Exchange
 from skitai.hub.outbox import Outbox
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.events import RequestHead
+from skitai.wire.feeding import Feeding
 from skitai.wire.http2.coders import raw_field
 from skitai.wire.http2.engine import MOST_STREAMS, Http2Engine
 from skitai.wire.http2.errors import Code, code_name
@@ -181,18 +183,27 @@ class Http2Session:
     def _begin_body(self, exchange: Http2Exchange) -> None:
         try:
             most = self._server.most_body_bytes(exchange)
+            feeding = self._feeding(exchange)
         except Exception:  # the app's own config may do anything when it is asked
             self._server.logs.app.traceback(tag=str(exchange.transaction))
             self.refuse(exchange, 500, "the settings of the app could not be read")
             return
+        if feeding is not Feeding.WHOLE:
+            most = sys.maxsize  # the windows bound what is held of it
         length = exchange.head.length
         if length is not None and length > most:
             self.refuse(exchange, 413, f"the request body is larger than {most} bytes")
             return
         exchange.most_body_bytes = most
-        is_streamed = getattr(exchange.route, "is_fed_at_once", False) or exchange.head.protocol is not None
-        exchange.incoming = incoming = Http2Body(exchange, most, is_streamed)
+        exchange.incoming = incoming = Http2Body(exchange, most, feeding)
         incoming.begin()
+
+    @staticmethod
+    def _feeding(exchange: Http2Exchange) -> Feeding:
+        if exchange.head.protocol is not None:
+            return Feeding.AT_ONCE
+        feeding = getattr(exchange.route, "feeding", None)
+        return Feeding.WHOLE if feeding is None else feeding(exchange)
 
     def _receive_body(self, event: BodyReceived) -> None:
         exchange = self._exchanges.get(event.stream)
