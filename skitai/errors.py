@@ -12,6 +12,7 @@ SkitaiError
 ├── OperationTimeout        a wait ended before its result came
 ├── RequestFailed           ``reraise()`` of a result whose status is not 3
 ├── GrpcError               a gRPC call ended with a status other than OK; a function raises it, and ``reraise()`` does
+│   └── GrpcCallFailed          by ``reraise()``: another server said so
 └── ClientDisconnected      the client of a served request went away
 
 AlreadyRunning is no error but the end of a module: a SystemExit, as all that leaves ``skitai.run()``.
@@ -181,6 +182,10 @@ class GrpcError(SkitaiError):
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.details}" if self.details else self.code.name
+
+
+class GrpcCallFailed(GrpcError):
+    """Raised by ``reraise()`` of a gRPC call: what another server said. A service does not pass it on to its client."""
 
 
 class ClientDisconnected(SkitaiError, ConnectionError):

@@ -22,7 +22,7 @@ _TREE_KEY = "skitai.was"
 _registered: dict[str, Any] = {}
 
 #: Names that need a request, most of them one of Saddle: an error about them says so.
-_OF_A_REQUEST = frozenset({"app", "cookie", "env", "g", "mbox", "request", "response", "session", "user"})
+_OF_A_REQUEST = frozenset({"app", "cookie", "env", "g", "grpc_call", "mbox", "request", "response", "session", "user"})
 
 
 class _HttpName:
@@ -94,6 +94,8 @@ class Context(Utilities):
             raise AttributeError(self._why_missing(name)) from None
 
     def _why_missing(self, name: str) -> str:
+        if name == "grpc_call":
+            return "was.grpc_call exists only while a gRPC call is served"
         if name in _OF_A_REQUEST and self.exchange is None:
             return f"was.{name} exists only while a request is served"
         if name in _OF_A_REQUEST:
