@@ -240,7 +240,8 @@ class Http2Exchange(Exchange):
         while True:
             session.wait()
             self._check()
-            room = engine.window(stream)
+            # A client that takes frames of megabytes would have a large message waiting as a whole.
+            room = min(engine.window(stream), PIECE)
             if room <= 0 and view:
                 self._wait_for_window()
                 continue
