@@ -69,6 +69,8 @@ setup(
         "defusedxml>=0.7.1",
         # States and windows of HTTP/2. 4.4.1 is the first without two known ways to exhaust a server.
         "h2>=4.4.1,<5",
+        # Its header compression, which ours builds on.
+        "hpack>=4.1",
         "jinja2>=3.1.6",
         "multipart>=1.2",
         "PyJWT>=2.9",

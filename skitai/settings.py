@@ -33,9 +33,6 @@ class Limits:
     body_time: float = 20.0
     # Bytes per second that a body must average after ``body_time``.
     body_rate: int = 512
-    # Seconds that both sides of a request may be silent whose app is called before its body came, as that of a gRPC
-    # stream is; longer: 408, or the end of the stream.
-    stream_idle: float = 600.0
     # Seconds a response may wait for a client that takes no bytes; longer: the connection is closed.
     write_time: float = 30.0
     # Seconds an idle keep-alive connection stays open; then it is closed without an answer.

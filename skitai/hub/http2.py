@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from gevent import get_hub
@@ -67,6 +68,7 @@ class Http2Session:
         self._is_corked = False
         self._unflushed = 0
         self._is_ending = False
+        self._is_asked = False
         self._began = sweep.now
         self._progress = -1
         if upgrade is None:
@@ -82,6 +84,7 @@ class Http2Session:
         """Bytes came."""
         if self._is_ending:
             return
+        self._is_asked = False
         self._is_corked = True
         try:
             for event in self.engine.receive(data, sweep.now):
@@ -110,8 +113,21 @@ class Http2Session:
 
     def expire(self) -> None:
         """The client has sent nothing whole for too long, or nothing at all."""
+        if self.engine.is_between and self._exchanges:
+            self._ask_for_life()
+            return
         self.engine.go_away(Code.NO_ERROR if self.engine.is_between else Code.PROTOCOL_ERROR)
         self._end()
+
+    def _ask_for_life(self) -> None:
+        """Requests are in progress and the client has been silent: is it still there (section 6.7)?"""
+        if self._is_asked:
+            self._connection.abort()
+            return
+        self._is_asked = True
+        self.engine.ping(b"are you?")
+        self.flush()
+        self._connection.deadline = sweep.now + TICK + self._limits.header_time
 
     @property
     def is_idle(self) -> bool:
@@ -120,37 +136,36 @@ class Http2Session:
 
     def drain(self) -> None:
         """The server stops: take no new requests, and close when those that were taken are answered (section 6.8)."""
-        self.engine.go_away()
-        self.flush()
-        if self.engine.has_settings:  # else it has just connected, and is about to send its first request
+        if self.engine.last:  # else it may be about to send its first request; the server closes it soon if not
+            self.engine.go_away()
+            self.flush()
             self._go_on()
 
     # Events
 
     def _take(self, event: Event) -> None:
-        if type(event) is RequestStarted:
-            self._begin(event)
-        elif type(event) is BodyReceived:
-            self._receive_body(event)
-        elif type(event) is WindowOpened:
-            self._open_window(event.stream)
-        elif type(event) is StreamReset:
-            exchange = self._exchanges.get(event.stream)
-            if exchange is not None:
-                exchange.lose()
-        elif type(event) is TrailersReceived:
-            exchange = self._exchanges.get(event.stream)
-            if exchange is not None and exchange.incoming is not None:
-                incoming, exchange.incoming = exchange.incoming, None
-                incoming.end(event.fields)
-        elif type(event) is RequestRefused:
-            exchange = self._add(event.stream, event.head)
-            if exchange is not None:
-                self.refuse(exchange, event.status, event.reason)
-        elif type(event) is ConnectionBroken:
-            self._break(event)
-        elif type(event) is GoAwayReceived:
-            self.engine.go_away()
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+
+    def _lose(self, event: StreamReset) -> None:
+        exchange = self._exchanges.get(event.stream)
+        if exchange is not None:
+            exchange.lose()
+
+    def _receive_trailers(self, event: TrailersReceived) -> None:
+        exchange = self._exchanges.get(event.stream)
+        if exchange is not None and exchange.incoming is not None:
+            incoming, exchange.incoming = exchange.incoming, None
+            incoming.end(event.fields)
+
+    def _begin_refused(self, event: RequestRefused) -> None:
+        exchange = self._add(event.stream, event.head)
+        if exchange is not None:
+            self.refuse(exchange, event.status, event.reason)
+
+    def _say_goodbye(self, event: GoAwayReceived) -> None:
+        self.engine.go_away()
 
     def _add(self, stream: int, head: RequestHead) -> Http2Exchange | None:
         """Return the exchange of a new stream; ``None`` when it is over already, or one too many."""
@@ -195,13 +210,13 @@ class Http2Session:
             self.refuse(exchange, 413, f"the request body is larger than {most} bytes")
             return
         exchange.most_body_bytes = most
-        exchange.incoming = incoming = Http2Body(exchange, most, feeding)
+        exchange.incoming = incoming = Http2Body(exchange, most, feeding is Feeding.AT_ONCE)
         incoming.begin()
 
     @staticmethod
     def _feeding(exchange: Http2Exchange) -> Feeding:
         if exchange.head.protocol is not None:
-            return Feeding.AT_ONCE
+            return Feeding.AT_ONCE  # of extended CONNECT: what goes through is no body
         feeding = getattr(exchange.route, "feeding", None)
         return Feeding.WHOLE if feeding is None else feeding(exchange)
 
@@ -215,9 +230,9 @@ class Http2Session:
             exchange.incoming = None
         incoming.receive(event.content, event.size, event.has_ended)
 
-    def _open_window(self, stream: int) -> None:
-        if stream:
-            exchange = self._exchanges.get(stream)
+    def _open_window(self, event: WindowOpened) -> None:
+        if event.stream:
+            exchange = self._exchanges.get(event.stream)
             if exchange is not None:
                 exchange.window_opened()
             return
@@ -327,7 +342,8 @@ class Http2Session:
         """Close when there is nothing left to do, and wait for what comes next."""
         if self._is_ending or self._connection.is_closed:
             return
-        is_over = self.engine.has_gone_away or self._server.is_stopping or self._connection.input_ended
+        is_stopping = self._server.is_stopping and self.engine.last
+        is_over = is_stopping or self.engine.has_gone_away or self._connection.input_ended
         if self.engine.is_broken or (is_over and not self._exchanges):
             self.engine.go_away()
             self._end()
@@ -359,10 +375,22 @@ class Http2Session:
                 self._progress = engine.progress
                 slowest = limits.body_time + MAX_FRAME_SIZE / limits.body_rate
                 connection.deadline = sweep.now + TICK + (limits.header_time if engine.is_in_section else slowest)
-        elif self._exchanges:
-            connection.deadline = NEVER
-        else:
+        elif connection.input_ended:
+            connection.deadline = NEVER  # it cannot answer; what it asked for is answered before the end
+        elif not self._is_asked:
             connection.deadline = sweep.now + TICK + limits.http2_idle
 
     def __repr__(self) -> str:
         return f"<Http2Session {len(self._exchanges)} exchanges, {self._outbox!r}>"
+
+
+_HANDLERS: dict[type, Callable[[Http2Session, Any], None]] = {
+    RequestStarted: Http2Session._begin,
+    RequestRefused: Http2Session._begin_refused,
+    BodyReceived: Http2Session._receive_body,
+    TrailersReceived: Http2Session._receive_trailers,
+    WindowOpened: Http2Session._open_window,
+    StreamReset: Http2Session._lose,
+    GoAwayReceived: Http2Session._say_goodbye,
+    ConnectionBroken: Http2Session._break,
+}

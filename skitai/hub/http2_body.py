@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from skitai.errors import RemoteProtocolError
 from skitai.hub.body import StreamedBody
 from skitai.net.timers import NEVER, TICK, sweep
-from skitai.wire.feeding import Feeding
 from skitai.wire.fields import Fields
 from skitai.wire.http2.engine import STREAM_WINDOW
 
@@ -23,13 +22,14 @@ class Http2Body:
 
     Args:
         exchange: of the request; it is dispatched when its app can be called. most: bytes that the body may have.
-        feeding: when the app is called.
+        is_streamed: call the app at once, whatever the size, and give the client all the time that it wants: the two
+            talk with each other, and the session sees to it that the client is still there.
 
     Attributes:
         deadline: for the sweep: until when the client must have sent more.
     """
 
-    def __init__(self, exchange: Http2Exchange, most: int, feeding: Feeding) -> None:
+    def __init__(self, exchange: Http2Exchange, most: int, is_streamed: bool) -> None:
         self._exchange = exchange
         self._session = exchange.session
         self._limits = exchange.connection.server.limits
@@ -40,15 +40,14 @@ class Http2Body:
         self._stopped_at: float | None = None
         self._ahead = 0  # bytes that the window has got back before the app took them
         self._is_over = False
-        self._is_at_once = feeding is Feeding.AT_ONCE
-        self._bytes_out = 0
+        self._is_streamed = is_streamed
         self.deadline = NEVER
 
     def begin(self) -> None:
         """Ask the client for it, or call the app."""
         sweep.watch(self)
         length = self._exchange.head.length
-        if self._is_at_once or (length is not None and length > self._limits.buffered_body):
+        if self._is_streamed or (length is not None and length > self._limits.buffered_body):
             self._call_app()
         elif self._exchange.head.expects_continue:
             self._say_continue()
@@ -112,9 +111,6 @@ class Http2Body:
 
     def expire(self) -> None:
         """The client was too slow; the sweep calls this."""
-        if self._is_at_once and self._exchange.bytes_out != self._bytes_out:
-            self._run_clock()  # the response goes on: a client that listens may be silent
-            return
         self._refuse(RemoteProtocolError("the request body took too long", 408))
 
     # Internals
@@ -154,7 +150,7 @@ class Http2Body:
     def _run_clock(self) -> None:
         """The clock of a body counts the time in which it is the client's turn."""
         is_apps_turn = self._stream is not None and self._stream.held >= STREAM_WINDOW // 2
-        if is_apps_turn or self._exchange.head.expects_continue:
+        if self._is_streamed or is_apps_turn or self._exchange.head.expects_continue:
             self.deadline = NEVER
             if self._stopped_at is None:
                 self._stopped_at = sweep.now
@@ -163,10 +159,6 @@ class Http2Body:
             self._since += sweep.now - self._stopped_at
             self._stopped_at = None
         limits = self._limits
-        if self._is_at_once:
-            self._bytes_out = self._exchange.bytes_out
-            self.deadline = sweep.now + TICK + limits.stream_idle
-            return
         self.deadline = self._since + TICK + limits.body_time + self._exchange.bytes_in / limits.body_rate
 
     def _refuse(self, error: RemoteProtocolError) -> None:

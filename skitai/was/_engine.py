@@ -6,6 +6,7 @@ A native thread has a hub of its own, and so pools of its own: sockets and watch
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from skitai.was._http_pool import HttpPool, Origin
 
 _MOST_KNOWN = 4096
+_KNOWN_TIME = 60.0
 
 
 class Engine:
@@ -27,21 +29,29 @@ class Engine:
         pools: HTTP connections by origin.
         authorizations: how to answer the challenges of an origin, for one user.
         sweep: closes what idles or hangs.
-        speaks_http2: whether a server spoke HTTP/2 when it was last asked.
     """
 
     def __init__(self, hub: Any) -> None:
         self.hub = hub
         self.sweep = Sweep()
         self.pools: dict[Origin, HttpPool] = {}
-        self.speaks_http2: dict[Origin, bool] = {}
+        self._speaks_http2: dict[Origin, tuple[bool, float]] = {}
         self.authorizations: dict[tuple[Origin, str], Authorization] = {}
 
     def remember_http2(self, origin: Origin, answer: bool) -> None:
-        """Keep what was learned of a server."""
-        if len(self.speaks_http2) >= _MOST_KNOWN:
-            self.speaks_http2.clear()
-        self.speaks_http2[origin] = answer
+        """Keep for a while whether a server spoke HTTP/2: it may be another one tomorrow, or was only overloaded."""
+        if len(self._speaks_http2) >= _MOST_KNOWN:
+            self._speaks_http2.clear()
+        self._speaks_http2[origin] = answer, time.monotonic() + _KNOWN_TIME
+
+    def lacks_http2(self, origin: Origin) -> bool:
+        """Whether a server was asked for HTTP/2 lately and did not speak it."""
+        answer, until = self._speaks_http2.get(origin, (True, 0.0))
+        return not answer and time.monotonic() < until
+
+    def forget_http2(self) -> None:
+        """Ask all servers anew."""
+        self._speaks_http2.clear()
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from skitai.errors import ConnectionFailed, ReadTimeout, WriteTimeout
 from skitai.net import pool as workers
 from skitai.was import _settings
-from skitai.was._http2_connection import Http2Connection, Http2Stream, NotProcessed
+from skitai.was._http2_connection import Http2Connection
+from skitai.was._http2_stream import Http2Stream, NotProcessed
 from skitai.wire.codings import ContentDecoder
 from skitai.wire.events import ResponseHead
 from skitai.wire.fields import Fields, find

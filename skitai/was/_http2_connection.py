@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
-
-from gevent.event import Event
+from typing import TYPE_CHECKING
 
 from skitai.errors import ConnectionFailed, LocalProtocolError, PeerClosed, RemoteProtocolError
 from skitai.net.channel import Channel
-from skitai.net.stream import HIGH_WATER, Stream
+from skitai.net.stream import Stream
 from skitai.was import _settings
-from skitai.wire.events import ResponseHead
-from skitai.wire.fields import Fields
+from skitai.was._http2_stream import Http2Stream, NotProcessed, StreamUser
 from skitai.wire.http2 import events
 from skitai.wire.http2.coders import Raw
 from skitai.wire.http2.engine import Http2Engine
@@ -25,159 +22,6 @@ if TYPE_CHECKING:
 
 #: Streams opened before the server has said how many it takes.
 _BEFORE_SETTINGS = 100
-
-
-class NotProcessed(ConnectionFailed):
-    """The server says that it has not looked at a request: any method may be sent again (section 8.7)."""
-
-
-class StreamUser(Protocol):
-    """Who asked for a stream. All of these are called in the hub and must not block.
-
-    After :meth:`ended` or :meth:`failed`, of which one is called once, nothing comes any more.
-    """
-
-    def head_received(self, head: ResponseHead) -> None:
-        """The head of the response, perhaps after interim ones (1xx), which come here as well."""
-
-    def data_received(self, content: bytes, size: int) -> None:
-        """A part of the body; call :meth:`Http2Stream.consumed` with ``size`` when there is room for more."""
-
-    def ended(self, trailers: Fields | None) -> None:
-        """The response is complete."""
-
-    def failed(self, error: Exception) -> None:
-        """There will be no more of it."""
-
-
-class Http2Stream:
-    """Our side of one request. Made by :meth:`Http2Connection.open`.
-
-    Attributes:
-        is_open: the response has neither ended nor failed.
-    """
-
-    __slots__ = ("_connection", "_user", "_window", "is_open", "number")
-
-    def __init__(self, connection: Http2Connection, number: int, user: StreamUser) -> None:
-        self._connection = connection
-        self._user = user
-        self._window: Event | None = None
-        self.number = number
-        self.is_open = True
-
-    def send(self, data: bytes, end: bool = False) -> None:
-        """Send a part of the body; the calling greenlet waits for the window and for the socket.
-
-        What is said after the response has ended is dropped: look at :attr:`is_open`.
-        """
-        view = memoryview(data)
-        while True:
-            if not self.can_send:
-                return
-            view = self.send_some(view, end)
-            if not view:
-                break
-            self._wait()
-        self._connection.wait_until_drained()
-
-    def send_some(self, view: memoryview, end: bool) -> memoryview:
-        """Send as much as goes out at once, and return the rest; never waits."""
-        connection = self._connection
-        engine = connection.engine
-        while self.can_send:
-            room = engine.window(self.number)
-            if view and (room <= 0 or connection.unsent > HIGH_WATER):
-                break
-            part, view = view[:room], view[room:]
-            engine.send_data(self.number, bytes(part), end and not view)
-            if not view:
-                break
-        connection.flush()
-        return view
-
-    def finish(self, trailers: Fields | None = None) -> None:
-        """End the body; a second call, or one after the response has ended, does nothing."""
-        if not self.can_send:
-            return
-        if trailers:
-            self._connection.engine.send_trailers(self.number, trailers)
-            self._connection.flush()
-        else:
-            self.send_some(memoryview(b""), True)
-
-    def consumed(self, size: int) -> None:
-        """There is room for ``size`` more bytes of the response."""
-        self._connection.engine.acknowledge(self.number, size)
-        self._connection.flush()
-
-    def cancel(self, code: Code = Code.CANCEL) -> None:
-        """Give the request up; the user is told nothing."""
-        if self.is_open:
-            self.is_open = False
-            self._connection.give_up(self, code)
-
-    def poll(self) -> None:
-        """Read what is there without waiting for the hub."""
-        self._connection.poll()
-
-    @property
-    def can_send(self) -> bool:
-        """Whether the server may still want the body."""
-        return self.is_open and self.number in self._connection.engine.streams
-
-    @property
-    def unsent(self) -> int:
-        """Bytes of the connection that wait for the server to take them."""
-        return self._connection.unsent
-
-    # From the connection
-
-    def window_opened(self) -> None:
-        """More may be sent, or the stream is over."""
-        if self._window is not None:
-            self._window.set()
-
-    def take(self, event: events.Event) -> None:
-        """Tell the user what came."""
-        user = self._user
-        if type(event) is events.BodyReceived:
-            if event.content:
-                user.data_received(event.content, event.size)
-            else:
-                self.consumed(event.size)
-            if event.has_ended:
-                self._end(None)
-        elif type(event) is events.ResponseStarted:
-            user.head_received(event.head)
-            if event.has_ended:
-                self._end(None)
-        elif type(event) is events.InterimReceived:
-            user.head_received(event.head)
-        elif type(event) is events.TrailersReceived:
-            self._end(event.fields)
-
-    def fail(self, error: Exception) -> None:
-        """Nothing more will come."""
-        if self.is_open:
-            self.is_open = False
-            self.window_opened()
-            self._user.failed(error)
-
-    def _end(self, trailers: Fields | None) -> None:
-        if self.is_open:
-            self.is_open = False
-            self.window_opened()
-            self._connection.ended(self)
-            self._user.ended(trailers)
-
-    def _wait(self) -> None:
-        if self._window is None:
-            self._window = Event()
-        self._window.clear()
-        self._connection.wait_until_drained()
-        if self.can_send and self._connection.engine.window(self.number) <= 0:
-            self._window.wait()
 
 
 class Http2Connection:

@@ -155,7 +155,7 @@ class HttpPool:
             self._connecting < len(self._waiting) and self._connecting + len(self._open) < _settings.current.connections
         ):
             # One connection may be enough for all that wait; whether it is, only the server can tell.
-            if self.origin.http2 and self._connecting and self.engine.speaks_http2.get(self.origin) is not False:
+            if self.origin.http2 and self._connecting and not self.engine.lacks_http2(self.origin):
                 return
             self._connecting += 1
             workers.spawn(self._connect)
@@ -188,7 +188,7 @@ class HttpPool:
             deadline = min(deadline, self._waiting[0].deadline)
         if origin.scheme == "http":
             channel = connect(origin.host, origin.port, deadline)
-            is_http2 = origin.http2 and self.engine.speaks_http2.get(origin) is not False
+            is_http2 = origin.http2 and not self.engine.lacks_http2(origin)
         elif origin.http2:
             channel = connect(origin.host, origin.port, deadline, client_context(origin.verify, _BOTH))
             is_http2 = isinstance(channel, TlsChannel) and channel.protocol == "h2"

@@ -56,6 +56,7 @@ class Http2Client:
         self.answers: dict[int, Answer] = {}
         self.goodbye: GoAwayReceived | None = None
         self.is_closed = False
+        self.pings = 0  # that the server sent
         self._is_reading = is_reading
         self.flush()
 
@@ -119,6 +120,7 @@ class Http2Client:
             return
         for event in self.engine.receive(data, 0.0):
             self._take(event)
+        self.pings += data.count(b"are you?")
         self.flush()
 
     def _take(self, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import ssl
@@ -14,6 +15,7 @@ import gevent
 import pytest
 import trustme
 from gevent.event import Event
+from hpack import Encoder
 
 from skitai.hub.site import Site
 from skitai.net.tls import server_context
@@ -551,6 +553,28 @@ def test_trailers_over_http1(serve: Serve) -> None:
     assert data.endswith(b"1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n")
 
 
+def test_a_talk_may_pause_as_long_as_the_client_is_there(serve: Serve, until: Callable[..., None]) -> None:
+    limits = {"body_time": 0.05, "body_rate": 100_000_000, "http2_idle": 0.1, "header_time": 0.1}
+    server = serve(hello, limits=limits)
+
+    def talk(exchange: Any) -> None:
+        exchange.start(200, [])
+        while part := exchange.input.read1(100):
+            exchange.write(part)
+        exchange.finish()
+
+    with_handler(server, talk)
+    client = connect(server)
+    stream = client.open("POST", "/", end=False)
+    answer = client.answers[stream]
+    for word in (b"one", b"two"):
+        client.send(stream, word)
+        pings = client.pings
+        client.until(lambda pings=pings: client.pings >= pings + 2)  # it answers, so it is there
+    assert (answer.body, answer.has_ended) == (b"onetwo", False)
+    until(lambda: server.server.connections == 0)
+
+
 # Bounds
 
 
@@ -615,15 +639,48 @@ def test_requests_that_are_reset_at_once_reach_no_app(serve: Serve) -> None:
     assert calls == 0
 
 
-def test_a_flood_ends_its_connection_and_no_other(serve: Serve) -> None:
+def _section(*fields: tuple[str, str]) -> bytes:
+    head = [(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", "test"), *fields]
+    return bytes(Encoder().encode(head))
+
+
+def _resets(count: int) -> bytes:
+    cancel = (8).to_bytes(4, "big")
+    return b"".join(
+        serialize(frames.HEADERS, 5, number, _SECTION) + serialize(frames.RST_STREAM, 0, number, cancel)
+        for number in range(1, 2 * count, 2)
+    )
+
+
+_SECTION = _section()
+FLOODS = {
+    "PING": serialize(frames.PING, 0, 0, b"12345678") * 5_000,
+    "SETTINGS": serialize(SETTINGS, 0, 0, (4).to_bytes(2, "big") + (65_535).to_bytes(4, "big")) * 5_000,
+    "WINDOW_UPDATE": serialize(frames.WINDOW_UPDATE, 0, 0, b"\0\0\0\x01") * 10_000,
+    "empty DATA": serialize(frames.HEADERS, 4, 1, _SECTION) + serialize(frames.DATA, 0, 1) * 5_000,
+    "CONTINUATION": serialize(frames.HEADERS, 0, 1, b"\x82") + serialize(frames.CONTINUATION, 0, 1, b"\x82") * 5_000,
+    "rapid reset": _resets(2_000),
+    "header bomb": serialize(frames.HEADERS, 4, 1, _section(("x-bomb", "a" * 3_900)))
+    + serialize(frames.HEADERS, 4, 3, _SECTION + b"\xbe" * 16_000),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_ends_its_connection_and_no_other(serve: Serve, name: str) -> None:
     server = serve(hello)
     other = connect(server)
     other.request()
     client = server.connect()
-    client.send(PREFACE + serialize(SETTINGS, 0, 0))
-    ping = serialize(frames.PING, 0, 0, b"12345678")
-    client.send(ping * 5_000)
-    assert client.read_rest().endswith(frames.goaway(0, Code.ENHANCE_YOUR_CALM))
+
+    def send() -> None:
+        with contextlib.suppress(ConnectionError):  # the server may be faster
+            client.send(PREFACE + serialize(SETTINGS, 0, 0) + FLOODS[name])
+
+    flood = gevent.spawn(send)
+    assert other.request().status == 200
+    with contextlib.suppress(ConnectionError):  # what it sent behind the end may make it a reset
+        assert client.read_rest()[-4:] == Code.ENHANCE_YOUR_CALM.to_bytes(4, "big")
+    flood.join()
     assert other.request().status == 200
     assert "ENHANCE_YOUR_CALM" in server.messages_text()
 
@@ -676,6 +733,22 @@ def test_requests_in_flight_are_answered_when_the_server_stops(serve: Serve) -> 
     gate.set()
     assert client.finish(stream).body == b"hello"
     assert client.goodbye is not None and client.goodbye.last == 1
+    client.until_closed()
+    stopping.join()
+
+
+def test_a_client_that_has_just_connected_is_answered_when_the_server_stops(serve: Serve) -> None:
+    server = serve(hello)
+    connection = server.connect()
+    connection.send(PREFACE)
+    gevent.sleep(0.01)
+    stopping = gevent.spawn(server.server.stop, 5)
+    gevent.sleep(0.01)
+    engine = Http2Engine(False, Limits())
+    engine.begin()
+    connection.send(engine.data_to_send().removeprefix(PREFACE))
+    client = Http2Client(connection.sock, engine=engine)
+    assert client.request().body == b"hello"
     client.until_closed()
     stopping.join()
 

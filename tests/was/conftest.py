@@ -232,7 +232,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     engine.close()
     engine.pools.clear()
     engine.authorizations.clear()
-    engine.speaks_http2.clear()
+    engine.forget_http2()
     logs.current().flush()
 
 

@@ -50,7 +50,7 @@ class Allowance:
 #: Streams that end before their answer, by the peer's RST_STREAM (CVE-2023-44487, "rapid reset") or by ours for a
 #: broken rule (CVE-2025-8671, "made you reset"). nghttp2 and Node.js allow the same.
 RESETS: Final = (1_000, 33.0)
-#: PING and SETTINGS frames, which want an answer each; PRIORITY, RST_STREAM and frames of an unknown type.
+#: PING and SETTINGS frames, which want an answer each; PRIORITY, RST_STREAM on streams that are over, unknown types.
 CONTROLS: Final = (1_000, 50.0)
 #: DATA frames without a byte of data and without END_STREAM, and empty parts of a header section.
 EMPTIES: Final = (200, 20.0)

@@ -167,7 +167,8 @@ class Http2Engine:
         try:
             self._reader.feed(data)
             while (frame := self._reader.next()) is not None:
-                self._caps.count(frame, now)
+                if frame.kind != frames.RST_STREAM or frame.stream not in self.streams:
+                    self._caps.count(frame, now)  # as a reset of an open stream it is counted by what it ends
                 self._take(frame, events, now)
         except BrokenConnection as error:
             self.is_broken = True
