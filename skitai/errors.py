@@ -13,6 +13,7 @@ SkitaiError
 ├── RequestFailed           ``reraise()`` of a result whose status is not 3
 ├── GrpcError               a gRPC call ended with a status other than OK; a function raises it, and ``reraise()`` does
 │   └── GrpcCallFailed          by ``reraise()``: another server said so
+├── CallEnded               a message was to be sent in a call that is over
 └── ClientDisconnected      the client of a served request went away
 
 AlreadyRunning is no error but the end of a module: a SystemExit, as all that leaves ``skitai.run()``.
@@ -186,6 +187,10 @@ class GrpcError(SkitaiError):
 
 class GrpcCallFailed(GrpcError):
     """Raised by ``reraise()`` of a gRPC call: what another server said. A service does not pass it on to its client."""
+
+
+class CallEnded(SkitaiError):
+    """A message was to be sent in a call that is over, or that was told to be complete."""
 
 
 class ClientDisconnected(SkitaiError, ConnectionError):

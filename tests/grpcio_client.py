@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-import route_guide_pb2 as pb  # noqa: E402
+import route_guide_pb2 as pb
 
 KINDS = {
     "GetFeature": ("unary_unary", pb.Point, pb.Feature),

@@ -43,3 +43,30 @@ class GrpcioClient:
         self._process.stdin.close()
         self._process.wait(10)
         self._process.stdout.close()
+
+
+class GrpcioServer:
+    """A server in a process of its own.
+
+    Args:
+        arguments: ``tls``, ``gzip``. env: of the process.
+    """
+
+    def __init__(self, *arguments: str, **env: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(HERE / "grpcio_server.py"), *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**clean_environment(), "GRPC_VERBOSITY": "NONE", **env},
+        )  # fmt: skip
+        self.port = int(self._process.stdout.readline())
+
+    def url(self, scheme: str = "http", host: str = "127.0.0.1") -> str:
+        return f"{scheme}://{host}:{self.port}/routeguide.RouteGuide"
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def end(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()

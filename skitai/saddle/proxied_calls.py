@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from skitai.saddle.async_response import ResProxy
 
 #: Names of the services that a proxy has.
-NAMES = (*HTTP, "rpc", *SERVICES)
+NAMES = (*HTTP, "rpc", "grpc", *SERVICES)
 
 
 class ProxiedService:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent
 
@@ -14,6 +14,9 @@ from skitai.was import _missing, _modes, _rpc, _services, _settings
 from skitai.was._exchange import RequestView
 from skitai.was._loggers import Loggers
 from skitai.was._utilities import Utilities
+
+if TYPE_CHECKING:
+    from skitai.was._grpc import GrpcService
 
 _variable: ContextVar[Context] = ContextVar("skitai.was")
 _TREE_KEY = "skitai.was"
@@ -53,6 +56,13 @@ class Context(Utilities):
     def rpc(self) -> _rpc.RpcService:
         """XML-RPC: ``was.rpc(url).method(args)``."""
         return _rpc.RpcService(self)
+
+    @property
+    def grpc(self) -> GrpcService:
+        """gRPC: ``was.grpc(url).Method(message)``."""
+        from skitai.was._grpc import GrpcService  # HTTP/2 is loaded by who needs it
+
+        return GrpcService(self)
 
     @property
     def wasc(self) -> ProcessContext:

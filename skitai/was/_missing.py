@@ -55,7 +55,6 @@ class MissingService:
 SERVICES = {
     name: MissingService(name, client)
     for client, names in {
-        "gRPC": ("grpc",),
         "WebSocket": ("ws", "wss"),
         "databases": ("db",),
         "PostgreSQL": ("postgresql",),

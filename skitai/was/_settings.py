@@ -25,6 +25,8 @@ class ClientSettings:
     connections: int = 1_000
     # Bytes of one answer after its content coding is undone; more: status 2, code 718.
     body_bytes: int = 256 * MIB
+    # Bytes of one message of gRPC, packed and unpacked; more: its call ends with RESOURCE_EXHAUSTED.
+    grpc_message_bytes: int = 4 * MIB
     # Certificates are checked against the system's authorities (True), this PEM file (a string), or not at all (False).
     verify: bool | str = True
     # HTTP/2: where TLS agrees on it (None), without TLS as well (True), never (False). ``http2=`` of a call or alias

@@ -20,7 +20,7 @@ from tests.grpcio_peers import HERE, GrpcioClient
 
 pytest.importorskip("grpc", reason="pip install grpcio")
 sys.path.insert(0, str(HERE.parent / "examples"))
-import route_guide_pb2 as pb  # noqa: E402
+import route_guide_pb2 as pb
 
 Serve = Callable[..., Any]
 POINT = pb.Point(latitude=409146138, longitude=-746188906)
