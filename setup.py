@@ -28,8 +28,14 @@ def read_description() -> str:
 EXTRAS = {
     "chameleon": ["chameleon>=4.6"],
     "postgresql": ["psycopg2-binary>=2.9.9", "psycogreen>=1.0.2"],
+    # Messages of gRPC. 5 is the oldest that is still looked after.
+    "grpc": ["protobuf>=5"],
+    # For apps that use it themselves; Skitai does not. The tests have it as their foreign peer.
+    "grpcio": ["grpcio>=1.66"],
     "fast": ["brotli>=1.1", "zstandard>=0.23"],
 }
+#: Extras that tests need.
+TESTED = ["chameleon", "fast", "grpc", "grpcio", "postgresql"]
 TEST = [
     "bottle>=0.13",
     "coverage>=7.6",
@@ -47,6 +53,7 @@ TEST = [
     "ruff>=0.6",
     "trustme>=1.1",
     "types-defusedxml",
+    "types-protobuf",
     "types-setuptools",
 ]
 
@@ -78,7 +85,7 @@ setup(
     extras_require={
         **EXTRAS,
         "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra}),
-        "test": [*TEST, *EXTRAS["chameleon"], *EXTRAS["fast"], *EXTRAS["postgresql"]],
+        "test": [*TEST, *(each for name in TESTED for each in EXTRAS[name])],
     },
     entry_points={"console_scripts": ["skitai = skitai.__main__:main"]},
     classifiers=[

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from . import _gevent, _jinja2, _psycopg
+from . import _gevent, _grpc, _jinja2, _psycopg
 
 __all__ = ["LatePatching", "applied", "apply", "is_applied"]
 
@@ -29,6 +29,7 @@ class LatePatching(RuntimeError):
 TABLE: Final[tuple[tuple[str, Callable[[], None]], ...]] = (
     ("gevent", _gevent.apply),
     ("psycopg", _psycopg.apply),
+    ("grpc", _grpc.apply),
     ("jinja2", _jinja2.apply),
 )
 _applied: list[str] = []

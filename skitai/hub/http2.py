@@ -9,7 +9,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from gevent import get_hub
 
-from skitai.errors import LocalProtocolError, RemoteProtocolError
+from skitai.errors import ClientDisconnected, LocalProtocolError, RemoteProtocolError
 from skitai.hub.http2_body import Http2Body
 from skitai.hub.http2_exchange import Http2Exchange
 from skitai.hub.outbox import Outbox
@@ -101,6 +101,9 @@ class Http2Session:
 
     def end_of_input(self) -> None:
         """The client sends no more: what it asked for before is still answered."""
+        for exchange in list(self._exchanges.values()):
+            if exchange.incoming is not None:  # the rest of this one will never come
+                exchange.incoming.fail(ClientDisconnected("the client closed the connection"))
         if not self._exchanges:
             self._connection.abort()
 
