@@ -22,7 +22,7 @@ from tests.hub.http2_client import Answer, Http2Client
 
 pytest.importorskip("google.protobuf", reason="pip install 'skitai[grpc]'")
 sys.path.insert(0, str(HERE.parent / "examples"))
-import route_guide_pb2 as pb  # noqa: E402
+import route_guide_pb2 as pb
 
 SERVICE = "/routeguide.RouteGuide"
 POINT = frame(pb.Point(latitude=7).SerializeToString())
@@ -70,8 +70,7 @@ class Guide:
         @app.route("/RouteChat")
         def route_chat(was, notes):
             try:
-                for note in notes:
-                    yield note
+                yield from notes
             except Exception as error:
                 self.errors.append(error)
                 raise
