@@ -159,8 +159,7 @@ class Http2Session:
     def _receive_trailers(self, event: TrailersReceived) -> None:
         exchange = self._exchanges.get(event.stream)
         if exchange is not None and exchange.incoming is not None:
-            incoming, exchange.incoming = exchange.incoming, None
-            incoming.end(event.fields)
+            exchange.incoming.end(event.fields)
 
     def _begin_refused(self, event: RequestRefused) -> None:
         exchange = self._add(event.stream, event.head)
@@ -229,8 +228,6 @@ class Http2Session:
         if exchange is None or incoming is None:
             self.engine.acknowledge(event.stream, event.size)
             return
-        if event.has_ended:
-            exchange.incoming = None
         incoming.receive(event.content, event.size, event.has_ended)
 
     def _open_window(self, event: WindowOpened) -> None:

@@ -14,6 +14,9 @@ from skitai.wire.http2.engine import STREAM_WINDOW
 if TYPE_CHECKING:
     from skitai.hub.http2_exchange import Http2Exchange
 
+#: Bytes that an app takes before the window gets them back, while there are more.
+_WORTH_SAYING = 64 * 1024
+
 _CONTINUE = [(b":status", b"100")]
 
 
@@ -39,6 +42,7 @@ class Http2Body:
         self._since = sweep.now
         self._stopped_at: float | None = None
         self._ahead = 0  # bytes that the window has got back before the app took them
+        self._taken = 0  # bytes that the app took and the window has not got back
         self._is_over = False
         self._is_streamed = is_streamed
         self.deadline = NEVER
@@ -107,7 +111,8 @@ class Http2Body:
         self._leave()
         if self._stream is not None:
             held, self._stream = self._stream.held, None
-            self._session.consumed(self._exchange, max(0, held - self._ahead))
+            self._session.consumed(self._exchange, max(0, held - self._ahead) + self._taken)
+            self._taken = 0
 
     def expire(self) -> None:
         """The client was too slow; the sweep calls this."""
@@ -136,8 +141,12 @@ class Http2Body:
     def _app_took(self, count: int) -> None:
         ahead = min(count, self._ahead)
         self._ahead -= ahead
-        if self._stream is not None:  # else all that was held has been handed back
-            self._session.consumed(self._exchange, count - ahead)
+        self._taken += count - ahead
+        stream = self._stream
+        # Apps read 8 KB at a time: to say each of them to the window takes longer than to read it.
+        if stream is not None and (self._taken >= _WORTH_SAYING or not stream.held):
+            taken, self._taken = self._taken, 0
+            self._session.consumed(self._exchange, taken)
         if self._stopped_at is not None and not self._is_over:
             self._run_clock()
 

@@ -53,7 +53,7 @@ class Http2Exchange(Exchange):
         session: of the connection. connection: that it came by. head: of the request. stream: its number.
 
     Attributes:
-        incoming: the request body on its way, ``None`` when there is none or when it has ended.
+        incoming: the request body on its way, ``None`` when there is none.
         is_gone: the stream was reset, or the connection is closed: nothing can be sent.
     """
 

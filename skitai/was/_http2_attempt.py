@@ -113,6 +113,7 @@ class Http2Attempt:
 
     def data_received(self, content: bytes, size: int) -> None:
         """See :class:`StreamUser`."""
+        self._stream.consumed(size)  # kept or refused, what is in memory is bounded by its size below
         if self._attempt is None:
             return
         self._extend(self._attempt)
@@ -126,7 +127,6 @@ class Http2Attempt:
             self._refuse(error)
             return
         self._content += content
-        self._stream.consumed(size)
 
     def ended(self, trailers: Fields | None) -> None:
         """See :class:`StreamUser`."""

@@ -51,12 +51,13 @@ class Http2Stream:
         is_open: the response has neither ended nor failed.
     """
 
-    __slots__ = ("_connection", "_user", "_window", "is_open", "number")
+    __slots__ = ("_connection", "_held", "_user", "_window", "is_open", "number")
 
     def __init__(self, connection: Http2Connection, number: int, user: StreamUser) -> None:
         self._connection = connection
         self._user = user
         self._window: Event | None = None
+        self._held = 0  # bytes that the user has not consumed
         self.number = number
         self.is_open = True
 
@@ -102,12 +103,16 @@ class Http2Stream:
             self.send_some(memoryview(b""), True)
 
     def consumed(self, size: int) -> None:
-        """There is room for ``size`` more bytes of the response."""
-        self._connection.engine.acknowledge(self.number, size)
-        self._connection.flush()
+        """There is room for ``size`` more bytes of the response; for what is over, saying it again does nothing."""
+        size = min(size, self._held)
+        if size > 0:
+            self._held -= size
+            self._connection.engine.acknowledge(self.number, size)
+            self._connection.flush()
 
     def cancel(self, code: Code = Code.CANCEL) -> None:
-        """Give the request up; the user is told nothing."""
+        """Give the request up; the user is told nothing, and need consume nothing."""
+        self.consumed(self._held)
         if self.is_open:
             self.is_open = False
             self.window_opened()
@@ -138,6 +143,7 @@ class Http2Stream:
         """Tell the user what came."""
         user = self._user
         if type(event) is events.BodyReceived:
+            self._held += event.size
             if event.content:
                 user.data_received(event.content, event.size)
             else:
@@ -157,6 +163,7 @@ class Http2Stream:
         """Nothing more will come."""
         if self.is_open:
             self.is_open = False
+            self.consumed(self._held)
             self.window_opened()
             self._user.failed(error)
 

@@ -450,6 +450,24 @@ def test_an_answer_before_the_body_tells_the_client_to_stop(serve: Serve) -> Non
         assert client.request("POST", "/", b"x" * 200_000).status == 200
 
 
+def test_a_body_that_came_and_was_not_read_gives_its_window_back(serve: Serve, until: Callable[..., None]) -> None:
+    gate = Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        gate.wait()
+        environ["wsgi.input"].read(10)
+        return hello(environ, start_response)
+
+    client = connect(serve(app))
+    for _ in range(15):
+        gate.clear()
+        stream = client.open("POST", "/", [("content-length", "200000")], end=False)
+        client.send(stream, b"x" * 200_000, True)
+        gevent.sleep(0.005)  # all of it is there before the app goes on
+        gate.set()
+        assert client.finish(stream).body == b"hello"
+
+
 def test_100_continue(serve: Serve) -> None:
     client = connect(serve(echo))
     for length in ("3", "100000"):

@@ -251,6 +251,16 @@ def test_answers_that_are_too_large(peers: Peers) -> None:
     assert peer.links == 1
 
 
+def test_answers_that_are_refused_give_their_window_back(peers: Peers) -> None:
+    wasc.configure(body_bytes=100_000)
+    peer = http2(peers, lambda request, link: link.reply(request, b"x" * 200_000))
+    for _ in range(30):
+        assert was.get(peer.url(), use_cache=False).getwait(5).code == 718
+    wasc.configure(body_bytes=1_000_000)
+    assert len(was.get(peer.url()).getwait(5).content) == 200_000
+    assert peer.links == 1
+
+
 def test_interim_responses_and_trailers(peers: Peers) -> None:
     def answer(request: Request2, link: Link2) -> None:
         link.engine.send_head(request.stream, [(b":status", b"103")], False)

@@ -206,6 +206,14 @@ class Http2Engine:
                 if raw is not None:
                     self._begin_request(frame.stream, raw, bool(frame.flags & frames.END_STREAM), events, now)
                     return
+            if kind == frames.DATA and frame.stream in self.streams and self.streams[frame.stream].has_head:
+                content = self._h2.take_part(frame)
+                if content is not None:
+                    has_ended = bool(frame.flags & frames.END_STREAM)
+                    self._receive_part(frame.stream, content, len(content), has_ended, events, now)
+                    if has_ended:
+                        self._retire(frame.stream)
+                    return
             for event in self._h2.receive_data(frame.data):
                 handler = _HANDLERS.get(type(event))
                 if handler is not None:
@@ -302,12 +310,16 @@ class Http2Engine:
 
     def _on_data(self, event: h2_events.Event, events: list[Event], now: float) -> None:
         assert isinstance(event, h2_events.DataReceived)
-        number, size = event.stream_id, event.flow_controlled_length
+        size, has_ended = event.flow_controlled_length, event.stream_ended is not None
+        self._receive_part(event.stream_id, event.data, size, has_ended, events, now)
+
+    def _receive_part(
+        self, number: int, content: bytes, size: int, has_ended: bool, events: list[Event], now: float
+    ) -> None:
         stream = self.streams.get(number)
         if stream is None:
             self.acknowledge(number, size)
             return
-        content, has_ended = event.data, event.stream_ended is not None
         if stream.left is not None:
             stream.left -= len(content)
             if stream.left < 0 or (has_ended and stream.left):

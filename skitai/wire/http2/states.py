@@ -13,7 +13,7 @@ from typing import Final
 from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, ConnectionInputs, H2Connection
 from h2.exceptions import FlowControlError
-from h2.stream import StreamInputs
+from h2.stream import StreamInputs, StreamState
 
 from skitai.wire.http2.coders import Raw, SectionDecoder, SectionEncoder
 from skitai.wire.http2.frames import (
@@ -39,6 +39,9 @@ _CONFIGS: Final = {
     )
     for is_client in (False, True)
 }
+
+#: States of a stream in which the peer may send a body.
+_TAKING: Final = frozenset({StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL})
 
 
 class States(H2Connection):
@@ -97,6 +100,25 @@ class States(H2Connection):
         if frame.flags & END_STREAM:
             machine.process_input(StreamInputs.RECV_END_STREAM)
         return raw
+
+    def take_part(self, frame: Frame) -> bytes | None:
+        """Take a DATA frame without padding.
+
+        Returns:
+            Its content; ``None`` when its stream can take none, or it is not as plain as that, and nothing was done.
+
+        Raises:
+            h2.exceptions.FlowControlError: it is larger than a window of ours.
+        """
+        stream = self.streams.get(frame.stream)
+        if stream is None or frame.flags & ~END_STREAM or stream.state_machine.state not in _TAKING:
+            return None
+        content = frame.data[9:]
+        self._inbound_flow_control_window_manager.window_consumed(len(content))
+        stream._inbound_window_manager.window_consumed(len(content))
+        if frame.flags & END_STREAM:
+            stream.state_machine.process_input(StreamInputs.RECV_END_STREAM)
+        return content
 
     def send_section(self, number: int, raw: Sequence[Raw], end: bool) -> None:
         """As a server, send the head of a response, or an interim one.
