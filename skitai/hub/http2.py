@@ -199,14 +199,13 @@ class Http2Session:
 
     def _begin_body(self, exchange: Http2Exchange) -> None:
         try:
-            most = self._server.most_body_bytes(exchange)
             feeding = self._feeding(exchange)
+            # Where the app bounds what it takes, the windows bound what is held of it.
+            most = self._server.most_body_bytes(exchange) if feeding is Feeding.WHOLE else sys.maxsize
         except Exception:  # the app's own config may do anything when it is asked
             self._server.logs.app.traceback(tag=str(exchange.transaction))
             self.refuse(exchange, 500, "the settings of the app could not be read")
             return
-        if feeding is not Feeding.WHOLE:
-            most = sys.maxsize  # the windows bound what is held of it
         length = exchange.head.length
         if length is not None and length > most:
             self.refuse(exchange, 413, f"the request body is larger than {most} bytes")
@@ -215,11 +214,11 @@ class Http2Session:
         exchange.incoming = incoming = Http2Body(exchange, most, feeding is Feeding.AT_ONCE)
         incoming.begin()
 
-    @staticmethod
-    def _feeding(exchange: Http2Exchange) -> Feeding:
+    def _feeding(self, exchange: Http2Exchange) -> Feeding:
+        route = self._server.route(exchange)
         if exchange.head.protocol is not None:
             return Feeding.AT_ONCE  # of extended CONNECT: what goes through is no body
-        feeding = getattr(exchange.route, "feeding", None)
+        feeding = getattr(route, "feeding", None)
         return Feeding.WHOLE if feeding is None else feeding(exchange)
 
     def _receive_body(self, event: BodyReceived) -> None:

@@ -243,5 +243,11 @@ def raw_fields(fields: Fields) -> list[Raw]:
     return raw
 
 
+@lru_cache(maxsize=256)
+def trailer_section(fields: tuple[tuple[str, str], ...]) -> list[Raw]:
+    """Return trailers as an encoder takes them; those of most gRPC calls are the same. Errors as :func:`raw_fields`."""
+    return raw_fields(list(fields))
+
+
 def _malformed(message: str) -> StreamError:
     return StreamError(Code.PROTOCOL_ERROR, message)

@@ -131,6 +131,20 @@ class States(H2Connection):
         machine.process_input(StreamInputs.SEND_INFORMATIONAL_HEADERS if is_interim else StreamInputs.SEND_HEADERS)
         if end:
             machine.process_input(StreamInputs.SEND_END_STREAM)
+        self._put_section(number, raw, end)
+
+    def send_trailers(self, number: int, raw: Sequence[Raw]) -> None:
+        """End a body with a trailer section.
+
+        Raises:
+            h2.exceptions.ProtocolError: the stream cannot send one.
+        """
+        machine = self.streams[number].state_machine
+        machine.process_input(StreamInputs.SEND_HEADERS)  # the second section: h2 takes it for trailers
+        machine.process_input(StreamInputs.SEND_END_STREAM)
+        self._put_section(number, raw, True)
+
+    def _put_section(self, number: int, raw: Sequence[Raw], end: bool) -> None:
         section = self.encoder.encode(raw)
         most = self.max_outbound_frame_size
         flags = END_STREAM if end else 0
