@@ -78,7 +78,7 @@ class Requests:
         if authority is not None:
             fields = _with_authority(fields, authority)
         head = self._make(method, target, fields, pseudo.get(":protocol"))
-        if not (head.length or head.expects_continue):
+        if not head.expects_continue:  # which changes when the body comes
             self._keep(key, head)
         return head
 
