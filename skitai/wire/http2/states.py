@@ -94,7 +94,7 @@ class States(H2Connection):
         flood, as we do (section 5.1, "closed": frames after a RST_STREAM of ours are ignored).
         """
         frames, events = super()._handle_data_on_closed_stream(events, exc, frame)
-        if self._stream_closed_by(exc.stream_id) is StreamClosedBy.SEND_RST_STREAM:
+        if self._closed_streams.get(exc.stream_id) is StreamClosedBy.SEND_RST_STREAM:  # and not just now, for this DATA
             frames = [each for each in frames if not isinstance(each, RstStreamFrame)]
         return frames, events
 
