@@ -67,7 +67,7 @@ def make_certificate(folder: Path) -> None:
 
 def prepare(cases: Sequence[str]) -> None:
     """Tools there, files enough for 10,000 sockets, and a way out on SIGTERM that still ends the servers."""
-    tools = ["wrk", "taskset", "timeout", *(["h2load", "openssl"] if any("http2" in case for case in cases) else [])]
+    tools = ["wrk", "taskset", "timeout", *(["h2load", "openssl"] if any("http2" in case or case == "grpc" for case in cases) else [])]
     for tool in tools:
         if shutil.which(tool) is None:
             packages = "wrk nghttp2-client openssl util-linux coreutils"

@@ -110,6 +110,12 @@ def granian_http2(*options: str) -> Contender:
     return granian("http2_wsgi:app", *options)
 
 
+def grpcio() -> Contender:
+    """grpcio's own server."""
+    command = (str(PEERS_BIN / "python"), "serve_grpcio.py", "{port}")
+    return Contender("grpcio", command, ("grpcio", "protobuf"))
+
+
 CERTIFICATE = ("{folder}/cert.pem", "{folder}/key.pem")
 
 CASES: dict[str, list[Contender]] = {
@@ -119,6 +125,7 @@ CASES: dict[str, list[Contender]] = {
         hypercorn("--certfile", CERTIFICATE[0], "--keyfile", CERTIFICATE[1]),
         granian_http2("--ssl-certificate", CERTIFICATE[0], "--ssl-keyfile", CERTIFICATE[1]),
     ],
+    "grpc": [ours("grpc_saddle:app"), grpcio()],
     "hello": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
     "varied": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
     "flask": [ours("flask_hello:app"), *wsgi_servers("flask_hello:app")],

@@ -30,6 +30,8 @@ PACKAGES = (
     "requests",
     "aiohttp",
     "geventhttpclient",
+    "protobuf",
+    "grpcio",
     # Needs a C compiler and the headers of libev (Debian: libev-dev).
     "bjoern",
 )
