@@ -56,10 +56,11 @@ def serve(was: Was) -> Reply:
     """Return the reply to a call.
 
     Raises:
-        HttpError: the request came over HTTP/1, which cannot carry a call. ClientDisconnected: the client is gone.
+        HttpError: the request came over HTTP/1 or through WSGI, which cannot carry a call. ClientDisconnected: the
+            client is gone.
     """
-    if was.exchange.version != "2.0":
-        raise HttpError(505, "gRPC needs HTTP/2")
+    if was.exchange.version != "2.0" or not hasattr(was.exchange, "interrupt"):
+        raise HttpError(505, "gRPC needs HTTP/2, and an app that is mounted itself")
     call = was.grpc_call = GrpcCall(was)
     try:
         method, endpoint = _find(was)
@@ -73,6 +74,7 @@ def serve(was: Was) -> Reply:
             reply = Message(call, call.leading_fields(), data)
     except ClientDisconnected:
         if not call.is_over:
+            call.forget()
             raise
         reply = Failure(call, GrpcError(GrpcCode.DEADLINE_EXCEEDED))  # which was said already
     except Exception as error:

@@ -148,6 +148,18 @@ def test_over_http1(caller: Any) -> None:
     assert it.guide.calls == 0
 
 
+def test_through_wsgi(serve: Any, mounted: Any) -> None:
+    guide = Guide()
+    site = Site()
+    site.mount_app(SERVICE, mounted(lambda environ, start: guide.app(environ, start)))
+    client = Http2Client(serve(site=site).connect().sock)
+    fields = [GRPC, ("content-length", str(len(POINT)))]
+    stream = client.open("POST", f"{SERVICE}/GetFeature", fields, False)
+    client.send(stream, POINT, True)
+    assert client.finish(stream).status == 505
+    assert guide.calls == 0
+
+
 def test_a_deadline_that_has_passed_and_those_that_are_none(caller: Any) -> None:
     it = caller()
     assert status(it.call("GetFeature", POINT, ("grpc-timeout", "0S"))) == "DEADLINE_EXCEEDED"

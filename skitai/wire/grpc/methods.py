@@ -43,7 +43,7 @@ def register(methods: Iterable[Method]) -> None:
 def find(service: str, name: str) -> Method | None:
     """Return a method by the full name of its service, ``None`` when no module that was imported describes it."""
     found = _known.get((service, name))
-    if found is None:
+    if found is None and "." not in name:  # else the name of a service could be cut elsewhere
         found = _look_up(service, name)
         if found is not None:
             _known[(service, name)] = found
@@ -64,7 +64,7 @@ def _look_up(service: str, name: str) -> Method | None:
 
     try:
         descriptor = pools.Default().FindMethodByName(f"{service}.{name}")
-    except KeyError:
+    except (KeyError, TypeError):  # TypeError: no text that UTF-8 can write
         return None
     return Method(
         service,
