@@ -38,7 +38,7 @@ def start(task: Task) -> GrpcRun:
         host, port = state.member.host, state.member.port
         path, authority = urls.quote_target(task.path), urls.authority(scheme, host, port)
     # Not the connections of other calls: those may speak HTTP/1.1 there, and here nothing but HTTP/2 will do.
-    origin = Origin(scheme, host, port, verify if scheme == "https" else True, True, True)
+    origin = Origin(scheme, host, port, verify if scheme == "https" else True, http2=True, only_http2=True)
     run = GrpcRun(task, call, origin, path, authority)
     run.send()
     return run
