@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 __version__ = "1.0.0a1"
 version_info: tuple[int, int, int, str] = (1, 0, 0, "a1")
 # What the Server header and the start line call this program.
@@ -85,39 +83,3 @@ WS_OPCODE_BINARY = 0x2
 WS_OPCODE_CLOSE = 0x8
 WS_OPCODE_PING = 0x9
 WS_OPCODE_PONG = 0xA
-
-
-class GrpcCode(IntEnum):
-    """The status codes of gRPC, as its specification names and numbers them."""
-
-    OK = 0
-    CANCELLED = 1
-    UNKNOWN = 2
-    INVALID_ARGUMENT = 3
-    DEADLINE_EXCEEDED = 4
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    RESOURCE_EXHAUSTED = 8
-    FAILED_PRECONDITION = 9
-    ABORTED = 10
-    OUT_OF_RANGE = 11
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    DATA_LOSS = 15
-    UNAUTHENTICATED = 16
-
-    @classmethod
-    def find(cls, code: GrpcCode | int | str) -> GrpcCode:
-        """Return the code of a number or a name; a number that is none is UNKNOWN.
-
-        Raises:
-            ValueError: there is no such name.
-        """
-        if isinstance(code, str):
-            try:
-                return cls[code]
-            except KeyError:
-                raise ValueError(f"{code!r} is no status code of gRPC: they are {', '.join(cls.__members__)}") from None
-        return cls(code) if 0 <= code <= 16 else cls.UNKNOWN

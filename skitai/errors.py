@@ -22,8 +22,7 @@ AlreadyRunning is no error but the end of a module: a SystemExit, as all that le
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-from skitai.constants import GrpcCode
+from enum import IntEnum
 
 
 class SkitaiError(Exception):
@@ -154,6 +153,42 @@ class RequestFailed(SkitaiError):
 
     def __str__(self) -> str:
         return f"{self.code} {self.reason}"
+
+
+class GrpcCode(IntEnum):
+    """The status codes of gRPC, as its specification names and numbers them."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+    @classmethod
+    def find(cls, code: GrpcCode | int | str) -> GrpcCode:
+        """Return the code of a number or a name; a number that is none is UNKNOWN.
+
+        Raises:
+            ValueError: there is no such name.
+        """
+        if isinstance(code, str):
+            try:
+                return cls[code]
+            except KeyError:
+                raise ValueError(f"{code!r} is no status code of gRPC: they are {', '.join(cls.__members__)}") from None
+        return cls(code) if 0 <= code <= 16 else cls.UNKNOWN
 
 
 class GrpcError(SkitaiError):

@@ -41,14 +41,16 @@ def GetFeature(point: Any, context: Any) -> Any:
 
 
 def ListFeatures(rectangle: Any, context: Any) -> Any:
-    for number in range(rectangle.lo.latitude, rectangle.hi.latitude):
-        yield pb.Feature(name=str(number) + "x" * rectangle.lo.longitude)
-    if rectangle.hi.longitude == 404:
-        context.abort(grpc.StatusCode.OUT_OF_RANGE, "no more")
-    while rectangle.hi.longitude == 5 and context.is_active():
-        time.sleep(0.01)
-    if rectangle.hi.longitude == 5:
-        Path(os.environ["GRPC_TOLD"]).touch()
+    try:
+        for number in range(rectangle.lo.latitude, rectangle.hi.latitude):
+            yield pb.Feature(name=str(number) + "x" * rectangle.lo.longitude)
+        if rectangle.hi.longitude == 404:
+            context.abort(grpc.StatusCode.OUT_OF_RANGE, "no more")
+        while rectangle.hi.longitude == 5 and context.is_active():
+            time.sleep(0.01)
+    finally:  # also when grpcio has let go of this generator, because the call was cancelled early
+        if rectangle.hi.longitude == 5:
+            Path(os.environ["GRPC_TOLD"]).touch()
 
 
 def RecordRoute(points: Any, context: Any) -> Any:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from skitai.constants import GrpcCode
-from skitai.errors import ClientDisconnected, GrpcError
+from skitai.errors import ClientDisconnected, GrpcCode, GrpcError
 from skitai.net import pool as workers
 from skitai.net.timers import NEVER, sweep
 from skitai.saddle.lazy import lazy

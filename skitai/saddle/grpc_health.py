@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from gevent.event import Event
 
-from skitai.constants import GrpcCode
-from skitai.errors import GrpcError
+from skitai.errors import GrpcCode, GrpcError
 from skitai.saddle.app import Saddle
 from skitai.wire.grpc import methods
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skitai.constants import GrpcCode
-from skitai.errors import ClientDisconnected, GrpcCallFailed, GrpcError, RemoteProtocolError
+from skitai.errors import ClientDisconnected, GrpcCallFailed, GrpcCode, GrpcError, RemoteProtocolError
 from skitai.net import logs
 from skitai.saddle.endpoint import ByContentType, Endpoint
 from skitai.saddle.errors import HttpError, MethodNotAllowed, MissingSlash, NotFound, UnsupportedMediaType

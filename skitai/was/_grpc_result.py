@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from skitai.constants import GrpcCode
-from skitai.errors import GrpcCallFailed, GrpcError, ReadTimeout
+from skitai.errors import GrpcCallFailed, GrpcCode, GrpcError, ReadTimeout
 from skitai.was._http_result import HttpResult
 from skitai.was._result import Node
 from skitai.wire import outcomes

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, cast
 
-from skitai.constants import GrpcCode
-from skitai.errors import GrpcError
+from skitai.errors import GrpcCode, GrpcError
 from skitai.was import _clients, _engine, _settings
 from skitai.was._grpc_result import GrpcResult
 from skitai.was._grpc_stream import GrpcAttempt, Receiver

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from skitai.constants import GrpcCode
-from skitai.errors import ConnectionFailed, GrpcError, ReadTimeout, RemoteProtocolError, WriteTimeout
+from skitai.errors import ConnectionFailed, GrpcCode, GrpcError, ReadTimeout, RemoteProtocolError, WriteTimeout
 from skitai.net import pool as workers
 from skitai.was import _settings
 from skitai.was._http2_stream import NotProcessed

@@ -11,8 +11,7 @@ import gevent
 import pytest
 
 from skitai import was
-from skitai.constants import GrpcCode
-from skitai.errors import GrpcCallFailed, GrpcError
+from skitai.errors import GrpcCallFailed, GrpcCode, GrpcError
 from skitai.hub.site import Site
 from skitai.net import logs
 from skitai.saddle import Saddle

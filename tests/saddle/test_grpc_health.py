@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from skitai import was
-from skitai.constants import GrpcCode
+from skitai.errors import GrpcCode
 from skitai.hub.site import Site
 from skitai.saddle.grpc_health import SERVICE, Health, _messages
 from tests.grpcio_peers import GrpcioClient

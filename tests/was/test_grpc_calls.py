@@ -13,8 +13,7 @@ import pytest
 import trustme
 
 from skitai import was
-from skitai.constants import GrpcCode
-from skitai.errors import CallEnded, GrpcCallFailed, GrpcError, OperationTimeout, RequestFailed, UnknownAlias
+from skitai.errors import CallEnded, GrpcCallFailed, GrpcCode, GrpcError, OperationTimeout, RequestFailed, UnknownAlias
 from skitai.settings import Limits
 from skitai.was import _engine
 from skitai.was._context import wasc

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skitai.constants import GrpcCode
-from skitai.errors import GrpcError
+from skitai.errors import GrpcCode, GrpcError
 from skitai.wire.grpc.messages import MessageReader, frame
 
 

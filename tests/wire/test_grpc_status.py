@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skitai.constants import GrpcCode
-from skitai.errors import GrpcError, LocalProtocolError
+from skitai.errors import GrpcCode, GrpcError, LocalProtocolError
 from skitai.wire.grpc import status
 from skitai.wire.grpc.metadata import decode_metadata, encode_metadata, format_timeout, parse_timeout
 

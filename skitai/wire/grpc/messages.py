@@ -5,8 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from skitai.constants import GrpcCode
-from skitai.errors import GrpcError
+from skitai.errors import GrpcCode, GrpcError
 
 #: Bytes of the prefix.
 PREFIX: Final = 5

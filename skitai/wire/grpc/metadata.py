@@ -8,8 +8,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from typing import Final
 
-from skitai.constants import GrpcCode
-from skitai.errors import GrpcError, LocalProtocolError
+from skitai.errors import GrpcCode, GrpcError, LocalProtocolError
 from skitai.wire.fields import Fields
 
 #: A (name, value) pair; values of names that end with ``-bin`` are bytes.

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from skitai.constants import GrpcCode
-from skitai.errors import ConfigurationError, GrpcError
+from skitai.errors import ConfigurationError, GrpcCode, GrpcError
 
 
 class Method(NamedTuple):

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from skitai.constants import GrpcCode
-from skitai.errors import GrpcError
+from skitai.errors import GrpcCode, GrpcError
 from skitai.wire.fields import Fields, find
 from skitai.wire.grpc.metadata import decode_metadata, encode_metadata
 
