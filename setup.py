@@ -33,6 +33,10 @@ EXTRAS = {
     # The command methods and the protocol; 5.2 is the oldest that the tests pass with. Group chats of several workers
     # need it too.
     "redis": ["redis>=5.2"],
+    # Messages of gRPC. 5 is the oldest that is still looked after.
+    "grpc": ["protobuf>=5"],
+    # For apps that use it themselves; Skitai does not. The tests have it as their foreign peer.
+    "grpcio": ["grpcio>=1.66"],
     "fast": ["brotli>=1.1", "zstandard>=0.23"],
 }
 TEST = [
@@ -55,6 +59,7 @@ TEST = [
     "ruff>=0.6",
     "trustme>=1.1",
     "types-defusedxml",
+    "types-protobuf",
     "types-setuptools",
     # The client and the server that WebSockets are tried with.
     "websockets>=15",

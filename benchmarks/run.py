@@ -67,7 +67,8 @@ def make_certificate(folder: Path) -> None:
 
 def prepare(cases: Sequence[str]) -> None:
     """Tools there, files enough for 10,000 sockets, and a way out on SIGTERM that still ends the servers."""
-    tools = ["wrk", "taskset", "timeout", *(["h2load", "openssl"] if any("http2" in case for case in cases) else [])]
+    is_http2 = any("http2" in case or case == "grpc" for case in cases)
+    tools = ["wrk", "taskset", "timeout", *(["h2load", "openssl"] if is_http2 else [])]
     for tool in tools:
         if shutil.which(tool) is None:
             packages = "wrk nghttp2-client openssl util-linux coreutils"

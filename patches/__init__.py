@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from . import _gevent, _jinja2, _psycopg, _pymongo
+from . import _gevent, _grpc, _jinja2, _psycopg, _pymongo
 
 __all__ = ["LatePatching", "applied", "apply", "is_applied"]
 
@@ -30,6 +30,7 @@ TABLE: Final[tuple[tuple[str, Callable[[], None]], ...]] = (
     ("gevent", _gevent.apply),
     ("psycopg", _psycopg.apply),
     ("pymongo", _pymongo.apply),
+    ("grpc", _grpc.apply),
     ("jinja2", _jinja2.apply),
 )
 _applied: list[str] = []

@@ -13,12 +13,18 @@ SkitaiError
 ├── OperationTimeout        a wait ended before its result came
 ├── RequestFailed           ``reraise()`` of a result whose status is not 3
 ├── TransactionFailed       a transaction was to be committed after one of its statements had failed
+├── GrpcError               a gRPC call ended with a status other than OK; a function raises it, and ``reraise()`` does
+│   └── GrpcCallFailed          by ``reraise()``: another server said so
+├── CallEnded               a message was to be sent in a call that is over
 └── ClientDisconnected      the client of a served request went away
 
 AlreadyRunning is no error but the end of a module: a SystemExit, as all that leaves ``skitai.run()``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
 
 
 class SkitaiError(Exception):
@@ -159,6 +165,79 @@ class RequestFailed(SkitaiError):
 
 class TransactionFailed(SkitaiError):
     """A transaction was to be committed after one of its statements had failed: nothing of it was kept."""
+
+
+class GrpcCode(IntEnum):
+    """The status codes of gRPC, as its specification names and numbers them."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+    @classmethod
+    def find(cls, code: GrpcCode | int | str) -> GrpcCode:
+        """Return the code of a number or a name; a number that is none is UNKNOWN.
+
+        Raises:
+            ValueError: there is no such name.
+        """
+        if isinstance(code, str):
+            try:
+                return cls[code]
+            except KeyError:
+                raise ValueError(f"{code!r} is no status code of gRPC: they are {', '.join(cls.__members__)}") from None
+        return cls(code) if 0 <= code <= 16 else cls.UNKNOWN
+
+
+class GrpcError(SkitaiError):
+    """A gRPC call ended with a status other than OK.
+
+    A function of a service raises it to say what its client gets; ``reraise()`` of a result raises it for what a server
+    said.
+
+    Args:
+        code: a :class:`GrpcCode`, its number or its name; a number that is none counts as UNKNOWN.
+        details: one sentence for the client.
+        metadata: trailing (name, value) pairs; values of names that end with ``-bin`` are bytes.
+
+    Raises:
+        ValueError: there is no code of this name, or it is OK, which is no error.
+    """
+
+    def __init__(
+        self, code: GrpcCode | int | str, details: str = "", metadata: Iterable[tuple[str, str | bytes]] = ()
+    ) -> None:
+        self.code = GrpcCode.find(code)
+        if self.code is GrpcCode.OK:
+            raise ValueError("OK is no error: return a message instead")
+        super().__init__(self.code, details)
+        self.details = details
+        self.metadata = list(metadata)
+
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.details}" if self.details else self.code.name
+
+
+class GrpcCallFailed(GrpcError):
+    """Raised by ``reraise()`` of a gRPC call: what another server said. A service does not pass it on to its client."""
+
+
+class CallEnded(SkitaiError):
+    """A message was to be sent in a call that is over, or that was told to be complete."""
 
 
 class ClientDisconnected(SkitaiError, ConnectionError):

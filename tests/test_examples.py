@@ -178,6 +178,19 @@ def test_map_reduce_xmlrpc(start: Start) -> None:
     assert counted["members"] == second["members"]
 
 
+@pytest.mark.row("SAD-GRPC-06", "WAS-GRPC-01")
+def test_grpc_route_guide(start: Start) -> None:
+    pytest.importorskip("google.protobuf", reason="pip install 'skitai[grpc]'")
+    server = start("grpc_route_guide.py")
+    page = read(server.get())
+    first = "Berkshire Valley Management Area Trail"
+    assert (page["feature"], page["points"], len(page["features"])) == (first, 3, 3)
+    assert page["heard"] == ["one", "one", "two"]
+    assert page["wrong"] == "there is no such latitude"
+    code, output = finish("grpc_route_guide.py", "client", f"http://127.0.0.1:{server.port}")
+    assert (code, output.strip()) == (0, str(page))
+
+
 @pytest.mark.row("MNT-05", "MNT-11", "MNT-14", "MNT-15", "RUN-32")
 def test_static_and_apps(start: Start) -> None:
     server = start("static_and_apps.py")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from skitai import patches
 from tests.scripts import PATIENCE
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -16,7 +19,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 def test_patches_are_applied_once_and_in_order() -> None:
     assert patches.is_applied()
     before = patches.applied()
-    assert before == ("gevent", "psycopg", "pymongo", "jinja2")
+    assert before == ("gevent", "psycopg", "pymongo", "grpc", "jinja2")
     patches.apply()
     assert patches.applied() == before
 
@@ -45,7 +48,7 @@ def test_a_program_that_patched_itself_may_have_imported_anything() -> None:
         "import requests\n"
         "from skitai import patches; patches.apply(); print(patches.applied())\n"
     )
-    assert result.stdout == "('gevent', 'psycopg', 'pymongo', 'jinja2')\n", result.stderr
+    assert result.stdout == "('gevent', 'psycopg', 'pymongo', 'grpc', 'jinja2')\n", result.stderr
 
 
 def test_psycopg_waits_in_the_loop_however_early_it_is_imported() -> None:
@@ -101,6 +104,46 @@ def test_a_watched_module_keeps_its_own_loader() -> None:
         "print(type(psycopg2.__loader__) is type(psycopg2.__spec__.loader) is m.SourceFileLoader)\n"
     )
     assert result.stdout == "True\n", result.stderr
+
+
+GRPC = """
+import grpc, gevent, subprocess, sys
+sys.path.insert(0, "examples")
+import route_guide_pb2 as pb
+server = subprocess.Popen([sys.executable, "tests/grpcio_server.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+channel = grpc.insecure_channel(f"127.0.0.1:{int(server.stdout.readline())}")
+call = channel.unary_unary("/routeguide.RouteGuide/GetFeature", pb.Point.SerializeToString, pb.Feature.FromString)
+turns = []
+def count():
+    while True:
+        turns.append(1)
+        gevent.sleep(0.01)
+counting = gevent.spawn(count)
+call(pb.Point(latitude=7), timeout=10, wait_for_ready=True)
+turns.clear()
+try: call(pb.Point(latitude=5), timeout=0.5)
+except grpc.RpcError as error: print(error.code().name, len(turns) > 5)
+counting.kill()
+channel.close()
+server.stdin.close()
+server.wait()
+"""
+
+
+def test_grpcio_waits_in_the_loop_however_early_it_is_imported(tmp_path: Path) -> None:
+    told = f"import os; os.environ['GRPC_TOLD'] = {str(tmp_path / 'told')!r}; os.chdir({str(ROOT)!r})\n"
+    early = run(
+        "from gevent import monkey; monkey.patch_all()\nimport grpc\n"
+        "from skitai import patches; patches.apply()\n" + told + GRPC
+    )
+    late = run("from skitai import patches; patches.apply()\n" + told + GRPC)
+    assert early.stdout == late.stdout == "DEADLINE_EXCEEDED True\n", early.stderr + late.stderr
+
+
+def test_grpcio_is_imported_by_nobody_else() -> None:
+    assert run("import sys; from skitai import patches; patches.apply(); print('grpc' in sys.modules)").stdout == (
+        "False\n"
+    )
 
 
 DOUBLED = """

@@ -110,6 +110,12 @@ def granian_http2(*options: str) -> Contender:
     return granian("http2_wsgi:app", *options)
 
 
+def grpcio() -> Contender:
+    """grpcio's own server."""
+    command = (str(PEERS_BIN / "python"), "serve_grpcio.py", "{port}")
+    return Contender("grpcio", command, ("grpcio", "protobuf"))
+
+
 CASES: dict[str, list[Contender]] = {
     "http2": [ours("http2_wsgi:app"), hypercorn(), granian_http2("--http", "auto")],
     "http2-tls": [
@@ -117,6 +123,7 @@ CASES: dict[str, list[Contender]] = {
         hypercorn("--certfile", "{cert}", "--keyfile", "{cert}"),
         granian_http2("--ssl-certificate", "{cert}", "--ssl-keyfile", "{cert}"),
     ],
+    "grpc": [ours("grpc_saddle:app"), grpcio()],
     "hello": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
     "varied": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
     "flask": [ours("flask_hello:app"), *wsgi_servers("flask_hello:app")],

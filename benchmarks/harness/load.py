@@ -52,6 +52,7 @@ class Shape:
     path: str = "/"
     script: Path | None = None  # in Lua, makes each request
     streams: int = 0  # of HTTP/2 on each connection, sent by h2load; 0 is HTTP/1.1, by wrk
+    body: bytes = b""  # posted by h2load
     fields: tuple[str, ...] = ()  # header fields of every request, as "Name: value"
     scheme: str = "http"
 
@@ -169,9 +170,13 @@ def run_h2load(port: int, core: int, shape: Shape, seconds: int) -> Http2Report:
     Raises:
         BenchError: h2load failed, or a request did.
     """
-    with tempfile.NamedTemporaryFile() as log:
+    with tempfile.NamedTemporaryFile() as log, tempfile.NamedTemporaryFile() as body:
         command = ["taskset", "-c", str(core), "h2load", "-t1", f"-c{shape.connections}", f"-m{shape.streams}"]
-        command += [f"-D{seconds}", f"--log-file={log.name}"]
+        command += [f"-D{seconds}", f"--log-file={log.name}", *(f"-H{field}" for field in shape.fields)]
+        if shape.body:
+            body.write(shape.body)
+            body.flush()
+            command.append(f"-d{body.name}")
         command.append(f"{shape.scheme}://127.0.0.1:{port}{shape.path}")
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)

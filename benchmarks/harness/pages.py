@@ -100,6 +100,28 @@ DATABASE_PAGES = [
 ]
 
 
+GRPC_PATH = "/routeguide.RouteGuide/GetFeature"
+#: A message with its prefix, as ``examples/route_guide.proto`` has it, and the name in the answer.
+GRPC_BODY = bytes.fromhex("0000000011089aa68cc30110969f989cfdffffffff01")
+GRPC_NAME = b"here"
+
+
+def check_grpc(port: int) -> Sequence[str]:
+    """Call the method by grpcio, in a process of its own that no patch of ours reaches."""
+    try:
+        import grpc
+    except ImportError as error:
+        raise BenchError("the check of gRPC needs grpcio: make setup") from error
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            answer = channel.unary_unary(GRPC_PATH)(GRPC_BODY[5:], timeout=10, wait_for_ready=True)
+        except grpc.RpcError as error:
+            raise BenchError(f"the call failed: {error!r}") from error
+    if GRPC_NAME not in answer:
+        raise BenchError(f"wrong message: {answer!r}")
+    return ("content-type: application/grpc", "te: trailers")
+
+
 def http2_pages(case: str, scheme: str) -> list[Page]:
     """A short and a longer text, on one stream after the other and on a hundred at the same time."""
     return [
@@ -119,6 +141,15 @@ TEN_KB = b"x" * 10_240
 PAGES: dict[str, list[Page]] = {
     "http2": http2_pages("http2", "http"),
     "http2-tls": http2_pages("http2-tls", "https"),
+    "grpc": [
+        Page(
+            f"grpc-{streams}",
+            Shape(4, GRPC_PATH, streams=streams, body=GRPC_BODY),
+            check_grpc,
+            f"4 connections, {streams} {'call' if streams == 1 else 'calls'} at a time on each",
+        )
+        for streams in (1, 50)
+    ],
     "hello": [Page("hello", Shape(64), answers(HELLO))],
     "varied": [Page("varied", Shape(64, script=SCRIPTS / "varied.lua"), answers(HELLO))],
     "tls": [Page("tls", Shape(64, scheme="https"), answers(HELLO, scheme="https"))],

@@ -36,6 +36,8 @@ PACKAGES = (
     "redis",
     "websockets",
     "wsproto",
+    "protobuf",
+    "grpcio",
     # Needs a C compiler and the headers of libev (Debian: libev-dev).
     "bjoern",
 )

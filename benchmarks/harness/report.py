@@ -43,6 +43,7 @@ TITLES = {
     "databases": "Databases: queries that run beside each other in one page",
     "http2": "HTTP/2 without TLS (prior knowledge)",
     "http2-tls": "HTTP/2 over TLS",
+    "grpc": "Unary gRPC calls without TLS",
     "log": "What our request log costs",
     "idle": "Idle keep-alive connections",
 }
@@ -84,6 +85,7 @@ AIMS = {
     **{(key, "Falcon"): "> 1" for key in AHEAD_OF_FALCON},
     **{("varied", name): aim for name, aim in HELLO_AIMS.items()},
     **{("hello", name): aim for name, aim in HELLO_AIMS.items()},
+    **{(page.key, "grpcio"): "> 1" for page in PAGES["grpc"]},
     ("flask", "gunicorn -k gevent"): "> 1",
     ("flask", PYWSGI): "> 1",
     ("flask", "waitress"): "> 1",

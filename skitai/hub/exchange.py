@@ -191,6 +191,9 @@ class Exchange:
         """Break the response off: the only way to say that one that began cannot be completed."""
         raise NotImplementedError
 
+    def interrupt(self, error: Exception) -> None:
+        """Let nobody read the request body any more: a read that waits raises ``error``. HTTP/2 only."""
+
     def interim(self, status: int, fields: Fields) -> None:
         """Send an interim response, such as 103, before the response begins; HTTP/1 clients get none."""
 

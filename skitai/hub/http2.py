@@ -9,12 +9,13 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from gevent import get_hub
 
-from skitai.errors import LocalProtocolError, RemoteProtocolError
+from skitai.errors import ClientDisconnected, LocalProtocolError, RemoteProtocolError
 from skitai.hub.http2_body import Http2Body
 from skitai.hub.http2_exchange import Http2Exchange
 from skitai.hub.outbox import Outbox
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.events import RequestHead
+from skitai.wire.feeding import Feeding
 from skitai.wire.http2.coders import raw_field
 from skitai.wire.http2.engine import MOST_STREAMS, Http2Engine
 from skitai.wire.http2.errors import Code, code_name
@@ -100,6 +101,9 @@ class Http2Session:
 
     def end_of_input(self) -> None:
         """The client sends no more: what it asked for before is still answered."""
+        for exchange in list(self._exchanges.values()):
+            if exchange.incoming is not None:  # the rest of this one will never come
+                exchange.incoming.fail(ClientDisconnected("the client closed the connection"))
         if not self._exchanges:
             self._connection.abort()
 
@@ -195,7 +199,9 @@ class Http2Session:
 
     def _begin_body(self, exchange: Http2Exchange) -> None:
         try:
-            most = self._server.most_body_bytes(exchange)
+            feeding = self._feeding(exchange)
+            # Where the app bounds what it takes, the windows bound what is held of it.
+            most = self._server.most_body_bytes(exchange) if feeding is Feeding.WHOLE else sys.maxsize
         except Exception:  # the app's own config may do anything when it is asked
             self._server.logs.app.traceback(tag=str(exchange.transaction))
             self.refuse(exchange, 500, "the settings of the app could not be read")
@@ -204,11 +210,16 @@ class Http2Session:
         if length is not None and length > most:
             self.refuse(exchange, 413, f"the request body is larger than {most} bytes")
             return
-        is_tunnel = exchange.head.protocol is not None  # of extended CONNECT: what goes through is no body
-        exchange.most_body_bytes = most = sys.maxsize if is_tunnel else most
-        is_streamed = is_tunnel or getattr(exchange.route, "is_fed_at_once", False)
-        exchange.incoming = incoming = Http2Body(exchange, most, is_streamed)
+        exchange.most_body_bytes = most
+        exchange.incoming = incoming = Http2Body(exchange, most, feeding is Feeding.AT_ONCE)
         incoming.begin()
+
+    def _feeding(self, exchange: Http2Exchange) -> Feeding:
+        route = self._server.route(exchange)
+        if exchange.head.protocol is not None:
+            return Feeding.AT_ONCE  # of extended CONNECT: what goes through is no body
+        feeding = getattr(route, "feeding", None)
+        return Feeding.WHOLE if feeding is None else feeding(exchange)
 
     def _receive_body(self, event: BodyReceived) -> None:
         exchange = self._exchanges.get(event.stream)

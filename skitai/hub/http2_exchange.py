@@ -151,6 +151,11 @@ class Http2Exchange(Exchange):
             self._log()
         self.session.finished(self, Code.INTERNAL_ERROR)
 
+    def interrupt(self, error: Exception) -> None:
+        """See :class:`Exchange`."""
+        if self.incoming is not None:
+            self.incoming.fail(error)
+
     def interim(self, status: int, fields: Fields) -> None:
         """See :class:`Exchange`.
 
@@ -235,7 +240,8 @@ class Http2Exchange(Exchange):
         while True:
             session.wait()
             self._check()
-            room = engine.window(stream)
+            # A client that takes frames of megabytes would have a large message waiting as a whole.
+            room = min(engine.window(stream), PIECE)
             if room <= 0 and view:
                 self._wait_for_window()
                 continue
@@ -267,6 +273,7 @@ class Http2Exchange(Exchange):
 
     def _ended(self) -> None:
         self.is_finished = True
+        self.window_opened()  # for a greenlet that was sending when another one ended the response
         if self.began:
             self._log()
         self.session.finished(self)

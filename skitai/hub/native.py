@@ -4,17 +4,20 @@
 not bytes sends the whole response by ``body.send(exchange, status, fields, reason)`` when the slot of the app is free
 again. An app may have ``begin(point)`` and ``end()``, which are called in the worker before the first and after the
 last request. One that serves WebSockets has ``converse(exchange, point, environ)``, which returns what
-:class:`~skitai.hub.websocket_designs.Conversation` describes.
+:class:`~skitai.hub.websocket_designs.Conversation` describes. One may have
+``feeding(exchange)``, which says how the body of a request comes to it.
 """
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 from skitai.errors import ClientDisconnected
 from skitai.hub.app_ref import is_native
 from skitai.hub.exchange import Exchange
 from skitai.hub.wsgi import AppRef, WsgiHandler
+from skitai.wire.feeding import Feeding
 
 if TYPE_CHECKING:
     from skitai.hub.server import Server
@@ -35,6 +38,19 @@ class NativeHandler(WsgiHandler):
                 app_ref.app.begin(point)
         except Exception as error:  # the app answers 500 then, and the others of this server run
             server.logs.app.traceback(app_ref.name, error=error)
+
+    def feeding(self, exchange: Exchange) -> Feeding:
+        """Say how the body of a request comes to the app; asked over HTTP/2, before any of it is there."""
+        ask = getattr(self._ref.app, "feeding", None)
+        return Feeding.WHOLE if ask is None else ask(exchange)
+
+    def _is_acceptable(self, exchange: Exchange) -> bool:
+        """See :class:`WsgiHandler`. A stream of no messages is a body as well."""
+        if exchange.body is None and exchange.head.version == 20:
+            kind = exchange.header("content-type")
+            if kind is not None and kind[:16].lower() == "application/grpc":
+                exchange.body = io.BytesIO()
+        return super()._is_acceptable(exchange)
 
     def end(self) -> None:
         """Tell the app that no further request will come."""

@@ -22,7 +22,7 @@ from skitai.hub.listener import Listener
 from skitai.hub.pages import HTML, error_page, error_response
 from skitai.hub.redirect import RedirectSession
 from skitai.hub.rooms import Rooms
-from skitai.hub.site import Dispatcher, Site
+from skitai.hub.site import Dispatcher, Handler, Site
 from skitai.hub.slots import Slots
 from skitai.hub.status import describe, describe_site
 from skitai.net import pool
@@ -232,9 +232,14 @@ class Server:
         if accept is None or exchange.path[0] != "/" or not accept(exchange):
             self.dispatch(exchange)
 
+    def route(self, exchange: Exchange) -> Handler | None:
+        """Find the handler of an exchange, before it is dispatched."""
+        exchange.route = handler = self._dispatcher.handler(exchange)
+        return handler
+
     def most_body_bytes(self, exchange: Exchange) -> int:
         """Return how large the body of a request may be, as its app and its content type say."""
-        exchange.route = handler = self._dispatcher.handler(exchange)
+        handler = exchange.route or self.route(exchange)
         limits = self.limits
         plain, multipart = getattr(handler, "most_body_bytes", None) or (limits.body_bytes, limits.multipart_bytes)
         content_type = exchange.head.environ.get("CONTENT_TYPE", "")

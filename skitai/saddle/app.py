@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from skitai.errors import ClientDisconnected
-from skitai.saddle import auth, compression, life, openapi, replies, services, wsgi
+from skitai.saddle import auth, compression, grpc_service, life, openapi, replies, services, wsgi
 from skitai.saddle.config import default_config
 from skitai.saddle.endpoint import Endpoint
 from skitai.saddle.guards import guards_of
@@ -22,6 +22,7 @@ from skitai.saddle.template_settings import TemplateSettings
 from skitai.saddle.testing import Client
 from skitai.saddle.urls import Urls
 from skitai.was._context import activate, current
+from skitai.wire.feeding import Feeding
 from skitai.wire.mounts import normal_point
 
 if TYPE_CHECKING:
@@ -181,6 +182,10 @@ class Saddle(TemplateSettings, Part):
         for route in self.routes():
             for method in sorted(route.methods) or (*METHODS, ANY):
                 yield Endpoint(route, method, guards_of(self, route, method))
+
+    def feeding(self, exchange: Any) -> Feeding:
+        """Say how the body of a request is to come; the server asks over HTTP/2, before any of it is there."""
+        return grpc_service.feeding(self, exchange)
 
     # URLs
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from skitai.lib.attributes import AttributeDict
 from skitai.saddle.urlencoded import MOST_FIELDS
+from skitai.wire.grpc.messages import MOST_BYTES
 
 MIB = 1024 * 1024
 
@@ -19,6 +20,8 @@ def default_config() -> AttributeDict:
         max_multipart_body_size=20 * MIB,
         # One file of a multipart body; larger: 413.
         max_upload_file_size=20_000_000,
+        # One message of a gRPC call, packed and unpacked; larger: RESOURCE_EXHAUSTED.
+        max_grpc_message_size=MOST_BYTES,
         # Fields of one query or form; more: 400.
         max_form_fields=MOST_FIELDS,
         # Calls in one system.multicall of XML-RPC; more: 400. One after another, they hold a slot for as long.

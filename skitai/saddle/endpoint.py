@@ -27,11 +27,12 @@ class Endpoint:
 
     Attributes:
         function: of the route. arguments: what it takes.
+        is_bare: no hook stands around the function, and guards only before requests with an Origin.
         is_plain: nothing stands around the function and the values of the URL variables are all of its arguments, so a
             request without query, body and Origin may call ``function(was, *values)`` at once.
     """
 
-    __slots__ = ("_guards", "_names", "_run", "arguments", "function", "is_plain", "method", "route")
+    __slots__ = ("_guards", "_names", "_run", "arguments", "function", "is_bare", "is_plain", "method", "route")
 
     def __init__(self, route: Route, method: str, guards: Sequence[Guard] = ()) -> None:
         self.route = route
@@ -42,7 +43,7 @@ class Endpoint:
         self._guards = tuple(guards)
         # Guards that only look at cross-origin requests do not hinder the others.
         is_open = all(getattr(guard, "is_for_origins", False) for guard in guards)
-        is_bare = is_open and not any(part.hooks.is_around_requests for part in route.chain)
+        self.is_bare = is_bare = is_open and not any(part.hooks.is_around_requests for part in route.chain)
         run: Run = self._call_first if is_bare else self.call
         for part in reversed(route.chain):
             run = part.hooks.around(run)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from skitai.net import logs
 from skitai.was._db_services import SERVICES as DATABASES
-from skitai.was._missing import SERVICES as MISSING
 from skitai.was._redis_stub import Pipeline
 from skitai.was._request import Request
 from skitai.was._result import REQID
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from skitai.saddle.async_response import ResProxy
 
 #: Names of the services that a proxy has.
-NAMES = (*HTTP, "rpc", "ws", "wss", *DATABASES, *MISSING)
+NAMES = (*HTTP, "rpc", "grpc", "ws", "wss", *DATABASES)
 
 
 class ProxiedService:

@@ -24,6 +24,7 @@ from skitai.wire.fields import Fields
 if TYPE_CHECKING:
     from skitai.saddle.app import Saddle
     from skitai.saddle.endpoint import Endpoint
+    from skitai.saddle.grpc_call import GrpcCall
     from skitai.saddle.part import Part
 
 
@@ -45,12 +46,13 @@ class Was(Context):
         endpoint: what the request is routed to, ``None`` before. values: of the variables of its rule.
         event: of a WebSocket that a function is called for.
         effects: what was used that may change the response. extra_fields: header fields of the response, whatever it
-            will be, also that of an error.
+            will be, also that of an error. grpc_call: of a call of gRPC.
     """
 
     # What most requests leave alone stays on the class.
     endpoint: Endpoint | None = None
     event: str | None = None
+    grpc_call: GrpcCall
     values: Sequence[Any] = ()
     effects: list[Effect] | None = None
     extra_fields: Fields | None = None

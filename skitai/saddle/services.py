@@ -9,21 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from skitai.saddle import xmlrpc_service
+from skitai.saddle import grpc_service, xmlrpc_service
 
 if TYPE_CHECKING:
     from skitai.saddle.replies import Reply
     from skitai.saddle.service import Was
 
 #: By content type in lower case, without parameters.
-BY_CONTENT_TYPE: dict[str, Callable[[Was], Reply | None]] = dict.fromkeys(
-    xmlrpc_service.CONTENT_TYPES, xmlrpc_service.serve
-)
+BY_CONTENT_TYPE: dict[str, Callable[[Was], Reply | None]] = {
+    **dict.fromkeys(xmlrpc_service.CONTENT_TYPES, xmlrpc_service.serve),
+    **dict.fromkeys(grpc_service.CONTENT_TYPES, grpc_service.serve),
+}
 
 
 def serve(was: Was) -> Reply | None:
-    """Return the reply of such a protocol, ``None`` when the request is none of them."""
+    """Return the reply of such a protocol, ``None`` when the request is none of them.
+
+    Raises:
+        UnsupportedMediaType: it is for a method of gRPC, and no call of it.
+    """
     if was.exchange.method != "POST":
         return None
-    service = BY_CONTENT_TYPE.get(was.request.get_content_type() or "")
-    return None if service is None else service(was)
+    content_type = was.request.get_content_type() or ""
+    service = BY_CONTENT_TYPE.get(content_type)
+    if service is None:
+        grpc_service.check(was, content_type)
+        return None
+    return service(was)

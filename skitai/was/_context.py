@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent
 
 from skitai.lib.attributes import AttributeDict
-from skitai.was import _db_services, _missing, _modes, _rpc, _services, _settings, _ws
+from skitai.was import _db_services, _modes, _rpc, _services, _settings, _ws
 from skitai.was._exchange import RequestView
 from skitai.was._loggers import Loggers
 from skitai.was._utilities import Utilities
+
+if TYPE_CHECKING:
+    from skitai.was._grpc import GrpcService
 
 _variable: ContextVar[Context] = ContextVar("skitai.was")
 _TREE_KEY = "skitai.was"
@@ -24,7 +27,7 @@ _registered: dict[str, Any] = {}
 #: Names that need a request, most of them one of Saddle: an error about them says so.
 _OF_A_REQUEST = frozenset(
     (
-        *("app", "cookie", "env", "g", "mbox", "request", "response", "session", "subapp", "user"),
+        *("app", "cookie", "env", "g", "grpc_call", "mbox", "request", "response", "session", "subapp", "user"),
         *("ab", "aresponse", "redirect", "render", "render2", "render_ei"),
         *("fstream", "gstream", "jstream", "xstream"),
     )
@@ -100,6 +103,13 @@ class Context(Utilities):
         return _ws.WsService(self, _ws.SECURE_SERVICE)
 
     @property
+    def grpc(self) -> GrpcService:
+        """gRPC: ``was.grpc(url).Method(message)``."""
+        from skitai.was._grpc import GrpcService  # HTTP/2 is loaded by who needs it
+
+        return GrpcService(self)
+
+    @property
     def wasc(self) -> ProcessContext:
         """The ``was`` of the process: ``was.wasc.configure(...)``, ``was.wasc.register(...)``."""
         return wasc
@@ -139,6 +149,8 @@ class Context(Utilities):
             raise AttributeError(self._why_missing(name)) from None
 
     def _why_missing(self, name: str) -> str:
+        if name == "grpc_call":
+            return "was.grpc_call exists only while a gRPC call is served"
         if name in _OF_A_REQUEST and self.exchange is None:
             return f"was.{name} exists only while a request is served"
         if name in _OF_A_REQUEST:
@@ -156,8 +168,6 @@ for _name in _services.HTTP:
     setattr(Context, _name, _HttpName(_name))
 for _name in _db_services.SERVICES:
     setattr(Context, _name, _DbName(_name))
-for _name, _service in _missing.SERVICES.items():
-    setattr(Context, _name, _service)
 
 _TAKEN = _OF_A_REQUEST | {"exchange"}
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from skitai.was._http2_connection import Http2Connection
 
 
+#: Bytes of a body in one frame.
+PIECE = 64 * 1024
+
+
 class NotProcessed(ConnectionFailed):
     """The server says that it has not looked at a request: any method may be sent again (section 8.7)."""
 
@@ -77,7 +81,8 @@ class Http2Stream:
         connection = self._connection
         engine = connection.engine
         while self.can_send:
-            room = engine.window(self.number)
+            # Large frames would keep the other requests of the connection waiting.
+            room = min(engine.window(self.number), PIECE)
             if view and (room <= 0 or connection.unsent > HIGH_WATER):
                 break
             part, view = view[:room], view[room:]
@@ -110,6 +115,7 @@ class Http2Stream:
         self.consumed(self._held)
         if self.is_open:
             self.is_open = False
+            self.window_opened()
             self._connection.give_up(self, code)
 
     def poll(self) -> None:

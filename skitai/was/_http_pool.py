@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from skitai.errors import ConnectionFailed, ReadTimeout
+from skitai.errors import ConnectFailed, ConnectionFailed, ReadTimeout
 from skitai.net import pool as workers
 from skitai.net.channel import TlsChannel
 from skitai.net.connect import connect
@@ -32,7 +32,7 @@ _BOTH = ("h2", "http/1.1")
 class Origin(NamedTuple):
     """Where connections go, how they are secured and what may be spoken: only equal ones may be shared.
 
-    ``http2``: offer it by ALPN; without TLS, believe that the server speaks it.
+    ``http2``: offer it by ALPN; without TLS, believe that the server speaks it. ``only_http2``: nothing else will do.
     """
 
     scheme: str
@@ -41,6 +41,7 @@ class Origin(NamedTuple):
     verify: bool | str
     http2: bool
     cert: ClientCertificate | None = None
+    only_http2: bool = False
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}:{self.port}"
@@ -130,7 +131,8 @@ class HttpPool:
 
     def has_no_http2(self) -> None:
         """The server was believed to speak HTTP/2, and does not."""
-        self.engine.remember_http2(self.origin, False)
+        if not self.origin.only_http2:
+            self.engine.remember_http2(self.origin, False)
 
     def drop_idle(self) -> None:
         """Close what is kept: one of them turned out stale, and a server that restarted has closed them all."""
@@ -197,6 +199,12 @@ class HttpPool:
         if origin.scheme == "http":
             channel = connect(origin.host, origin.port, deadline)
             is_http2 = origin.http2 and not self.engine.lacks_http2(origin)
+        elif origin.only_http2:
+            channel = connect(origin.host, origin.port, deadline, self._context(("h2",)))
+            is_http2 = isinstance(channel, TlsChannel) and channel.protocol == "h2"
+            if not is_http2:
+                channel.close()
+                raise ConnectFailed(f"{origin} does not speak HTTP/2")
         elif origin.http2:
             channel = connect(origin.host, origin.port, deadline, self._context(_BOTH))
             is_http2 = isinstance(channel, TlsChannel) and channel.protocol == "h2"

@@ -36,6 +36,8 @@ class ClientSettings:
     mongodb_auth_source: str = "admin"
     # Bytes of one answer after its content coding is undone, or of the documents of one; more: status 2, code 718.
     body_bytes: int = 256 * MIB
+    # Bytes of one message of gRPC, packed and unpacked; more: its call ends with RESOURCE_EXHAUSTED.
+    grpc_message_bytes: int = 4 * MIB
     # Certificates are checked against the system's authorities (True), this PEM file (a string), or not at all (False).
     verify: bool | str = True
     # Our certificate, for servers that ask for one: a PEM file, or (certfile, keyfile[, passphrase]). It is read once.

@@ -247,7 +247,7 @@ def test_curl_shows_its_certificate(serve, place):
     except FileNotFoundError:
         pytest.skip("no curl here: apt-get install curl")
     assert json.loads(done.stdout)["SSL_CLIENT_S_DN_CN"] == "Alice"
-    assert (refused.returncode, refused.stdout) == (56, b"") or refused.returncode == 35
+    assert refused.stdout == b"" and refused.returncode in (35, 55, 56)
 
 
 def test_text_outside_ascii_is_as_pep_3333_wants_it():

@@ -20,6 +20,7 @@ from hpack import Encoder
 from skitai.hub.site import Site
 from skitai.net.tls import server_context
 from skitai.settings import Limits
+from skitai.wire.feeding import Feeding
 from skitai.wire.http2 import frames
 from skitai.wire.http2.engine import Http2Engine
 from skitai.wire.http2.errors import Code
@@ -504,11 +505,12 @@ def test_a_client_that_gives_an_upload_up(serve: Serve, until: Callable[..., Non
 class Handler:
     """A handler that is fed at once and answers while the request comes, as one for gRPC would."""
 
-    is_fed_at_once = True
-
     def __init__(self, server: Any, serve: Callable[[Any], None]) -> None:
         self._server = server
         self._serve = serve
+
+    def feeding(self, exchange: Any) -> Feeding:
+        return Feeding.AT_ONCE
 
     def accept(self, exchange: Any) -> None:
         self._server.pool.run(self._serve, exchange)

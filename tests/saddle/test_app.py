@@ -45,6 +45,7 @@ def test_documented_defaults(app) -> None:
         "max_cache_size": 5 * 1024 * 1024,
         "max_multipart_body_size": 20 * 1024 * 1024,
         "max_upload_file_size": 20_000_000,
+        "max_grpc_message_size": 4 * 1024 * 1024,
         "max_form_fields": 1000,
         "max_multicall": 1000,
     }

@@ -167,9 +167,8 @@ def test_a_backend_that_is_terminated(db: Any) -> None:
         "select pg_terminate_backend(pid) from pg_stat_activity "
         "where query like '%for update' and pid <> pg_backend_pid()"
     )
-    until(lambda: db.execute(kill).getwait(SOON).data)
-    # It only reads, by its first word, so it is sent again on a new connection; end that one as well.
-    until(lambda: db.execute(kill).getwait(SOON).data)
+    # It only reads, by its first word, so it is sent again on a new connection; that one is ended as well.
+    until(lambda: db.execute(kill).getwait(SOON) and request.is_done)
     result = request.getwait(SOON)
     assert (result.status, result.code, result.reason) == (2, 705, "Connection Closed By Peer")
     assert isinstance(result.error.__cause__ or result.error, (psycopg2.Error, PeerClosed))

@@ -13,7 +13,7 @@ from skitai.wire.http2 import frames
 from skitai.wire.http2.caps import CONTROLS, EMPTIES, RESETS, UPDATES
 from skitai.wire.http2.coders import SectionDecoder, SectionEncoder, raw_field
 from skitai.wire.http2.engine import Http2Engine
-from skitai.wire.http2.errors import Code
+from skitai.wire.http2.errors import BrokenConnection, Code
 from skitai.wire.http2.events import (
     BodyReceived,
     ConnectionBroken,
@@ -391,3 +391,21 @@ def test_any_bytes(data: bytes) -> None:
         engine = Http2Engine(is_server, Limits())
         engine.begin()
         engine.receive(data, 0.0)
+
+
+# Sections that are remembered
+
+
+def test_a_remembered_section_means_what_it_meant_until_the_table_changes() -> None:
+    decoder = SectionDecoder(65_536)
+    literal = b"\x82\x0f\x0d\x02\x31\x37"  # :method GET by its index, content-length 17 without one
+    assert decoder.decode(literal) == decoder.decode(literal) == [(b":method", b"GET"), (b"content-length", b"17")]
+    assert decoder.decode(b"\x40\x01a\x01b") == [(b"a", b"b")]  # goes into the table
+    assert decoder.decode(b"\xbe") == decoder.decode(b"\xbe") == [(b"a", b"b")]
+    assert decoder.decode(b"\x40\x01c\x01d") == [(b"c", b"d")]
+    assert decoder.decode(b"\xbe\xbf") == [(b"c", b"d"), (b"a", b"b")]
+    assert decoder.decode(b"\xbe") == [(b"c", b"d")]
+    assert decoder.decode(b"\x20\x82") == [(b":method", b"GET")]  # the table has no room any more
+    with pytest.raises(BrokenConnection):
+        decoder.decode(b"\xbe")
+    assert decoder.decode(b"\x82") == [(b":method", b"GET")]

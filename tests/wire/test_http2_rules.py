@@ -774,3 +774,13 @@ def test_client_unknown_error_codes_are_fine() -> None:
     peer = opened(Peer(is_server=False))
     assert peer.say(serialize(RST_STREAM, 0, 1, number(0xFF))) == [StreamReset(1, 0xFF, False)]
     assert peer.say(frames.goaway(1, 0xFF)) == [GoAwayReceived(1, 0xFF)]
+
+
+def test_5_1_data_under_way_when_we_reset_a_stream_is_ignored_and_its_window_comes_back() -> None:
+    peer = Peer()
+    peer.say(peer.headers(1, POST, end=False))
+    peer.engine.reset(1, Code.CANCEL)
+    assert peer.say(*[peer.data(1, b"x" * 16_384, end=False) for _ in range(64)]) == []
+    kinds = [frame.kind for frame in peer.answers]
+    assert kinds.count(RST_STREAM) <= 1  # ours
+    assert WINDOW_UPDATE in kinds

@@ -47,7 +47,7 @@ from skitai.wire.http2.events import (
     WindowOpened,
 )
 from skitai.wire.http2.frames import Frame, FrameReader
-from skitai.wire.http2.heads import Refused, Requests, content_length, raw_fields, response_head, trailer_fields
+from skitai.wire.http2.heads import Refused, Requests, content_length, response_head, trailer_fields, trailer_section
 from skitai.wire.http2.states import States
 
 #: Streams that a client may have open at one time; RFC 9113 section 6.5.2 recommends no fewer than 100.
@@ -410,7 +410,7 @@ class Http2Engine:
         """
         self._check(number)
         try:
-            self._h2.send_headers(number, raw_fields(fields), end_stream=True)
+            self._h2.send_trailers(number, trailer_section(tuple(fields)))
         except H2Error as error:
             raise LocalProtocolError(str(error)) from error
         self._retire(number)

@@ -78,7 +78,7 @@ class Requests:
         if authority is not None:
             fields = _with_authority(fields, authority)
         head = self._make(method, target, fields, pseudo.get(":protocol"))
-        if not (head.length or head.expects_continue):
+        if not head.expects_continue:  # which changes when the body comes
             self._keep(key, head)
         return head
 
@@ -241,6 +241,12 @@ def raw_fields(fields: Fields) -> list[Raw]:
             raise LocalProtocolError(f"a field that HTTP/2 cannot carry: {name!r}")
         raw.append(raw_field(key, data))
     return raw
+
+
+@lru_cache(maxsize=256)
+def trailer_section(fields: tuple[tuple[str, str], ...]) -> list[Raw]:
+    """Return trailers as an encoder takes them; those of most gRPC calls are the same. Errors as :func:`raw_fields`."""
+    return raw_fields(list(fields))
 
 
 def _malformed(message: str) -> StreamError:

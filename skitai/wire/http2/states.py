@@ -12,8 +12,11 @@ from typing import Final
 
 from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, ConnectionInputs, H2Connection
-from h2.exceptions import FlowControlError
-from h2.stream import StreamInputs, StreamState
+from h2.events import Event
+from h2.exceptions import FlowControlError, StreamClosedError
+from h2.stream import StreamClosedBy, StreamInputs, StreamState
+from hyperframe.frame import DataFrame, RstStreamFrame
+from hyperframe.frame import Frame as H2Frame
 
 from skitai.wire.http2.coders import Raw, SectionDecoder, SectionEncoder
 from skitai.wire.http2.frames import (
@@ -82,6 +85,19 @@ class States(H2Connection):
         """The engine counts the bytes of a body: h2 would end the connection for one too many."""
         self.streams[number]._expected_content_length = None
 
+    def _handle_data_on_closed_stream(
+        self, events: list[Event], exc: StreamClosedError, frame: DataFrame
+    ) -> tuple[list[H2Frame], list[Event]]:
+        """Give the window of the connection back for DATA that was under way when we reset its stream.
+
+        h2 would reset the stream once more for each such frame: a peer that sends many small ones would take that for a
+        flood, as we do (section 5.1, "closed": frames after a RST_STREAM of ours are ignored).
+        """
+        frames, events = super()._handle_data_on_closed_stream(events, exc, frame)
+        if self._closed_streams.get(exc.stream_id) is StreamClosedBy.SEND_RST_STREAM:  # and not just now, for this DATA
+            frames = [each for each in frames if not isinstance(each, RstStreamFrame)]
+        return frames, events
+
     # Short ways
 
     def take_request(self, frame: Frame) -> Sequence[Raw] | None:
@@ -131,6 +147,20 @@ class States(H2Connection):
         machine.process_input(StreamInputs.SEND_INFORMATIONAL_HEADERS if is_interim else StreamInputs.SEND_HEADERS)
         if end:
             machine.process_input(StreamInputs.SEND_END_STREAM)
+        self._put_section(number, raw, end)
+
+    def send_trailers(self, number: int, raw: Sequence[Raw]) -> None:
+        """End a body with a trailer section.
+
+        Raises:
+            h2.exceptions.ProtocolError: the stream cannot send one.
+        """
+        machine = self.streams[number].state_machine
+        machine.process_input(StreamInputs.SEND_HEADERS)  # the second section: h2 takes it for trailers
+        machine.process_input(StreamInputs.SEND_END_STREAM)
+        self._put_section(number, raw, True)
+
+    def _put_section(self, number: int, raw: Sequence[Raw], end: bool) -> None:
         section = self.encoder.encode(raw)
         most = self.max_outbound_frame_size
         flags = END_STREAM if end else 0

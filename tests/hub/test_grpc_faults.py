@@ -1,0 +1,294 @@
+"""What goes wrong in gRPC calls, byte by byte: by a client of our own engine that says what a test wants said."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from skitai.errors import ClientDisconnected, GrpcError
+from skitai.hub.site import Site
+from skitai.net import logs
+from skitai.saddle import Saddle
+from skitai.wire.grpc.messages import MOST_BYTES, frame
+from tests.grpcio_peers import HERE
+from tests.hub.conftest import until
+from tests.hub.http2_client import Answer, Http2Client
+
+pytest.importorskip("google.protobuf", reason="pip install 'skitai[grpc]'")
+sys.path.insert(0, str(HERE.parent / "examples"))
+import route_guide_pb2 as pb
+
+SERVICE = "/routeguide.RouteGuide"
+POINT = frame(pb.Point(latitude=7).SerializeToString())
+GRPC = ("content-type", "application/grpc")
+
+
+class Guide:
+    """An app, and what its functions came to know."""
+
+    def __init__(self) -> None:
+        self.app = app = Saddle(__name__)
+        self.calls = 0
+        self.errors: list[BaseException] = []
+        self.made = 0
+        self.is_over = Event()
+        self.told = Event()
+
+        @app.route("/GetFeature")
+        def get_feature(was, point):
+            self.calls += 1
+            return pb.Feature(name=str(point.latitude))
+
+        @app.route("/ListFeatures")
+        def list_features(was, rectangle):
+            try:
+                for _ in range(100_000):
+                    self.made += 1
+                    yield pb.Feature(name="x" * 10_000)
+            finally:
+                self.is_over.set()
+
+        @app.route("/RecordRoute")
+        def record_route(was, points):
+            count = 0
+            try:
+                for _ in points:
+                    count += 1
+                    self.told.set()
+            except Exception as error:
+                self.errors.append(error)
+                self.is_over.set()
+                raise
+            return pb.RouteSummary(point_count=count)
+
+        @app.route("/RouteChat")
+        def route_chat(was, notes):
+            try:
+                yield from notes
+            except Exception as error:
+                self.errors.append(error)
+                raise
+            finally:
+                self.is_over.set()
+
+
+class Caller:
+    """A served guide, and a client of it."""
+
+    def __init__(self, serve: Any, mounted: Any, **options: Any) -> None:
+        self.guide = Guide()
+        site = Site()
+        site.mount_app(SERVICE, mounted(self.guide.app))
+        self.server = serve(site=site, **options)
+        logs.use(self.server.logs)
+        self.client = self.connect()
+
+    def connect(self, **options: Any) -> Http2Client:
+        return Http2Client(self.server.connect().sock, **options)
+
+    def open(self, method: str, *fields: tuple[str, str], end: bool = False) -> int:
+        return self.client.open("POST", f"{SERVICE}/{method}", [GRPC, ("te", "trailers"), *fields], end)
+
+    def call(self, method: str, body: bytes, *fields: tuple[str, str]) -> Answer:
+        stream = self.open(method, *fields)
+        self.client.send(stream, body, True)
+        return self.client.finish(stream)
+
+
+@pytest.fixture
+def caller(serve: Any, mounted: Any) -> Iterator[Callable[..., Caller]]:
+    before = logs.current()
+    yield lambda **options: Caller(serve, mounted, **options)
+    logs.use(before)
+
+
+def status(answer: Answer) -> str:
+    """The status of a response without messages, which is one header section."""
+    assert (answer.status, answer.body, answer.trailers) == (200, b"", None)
+    return GrpcError(int(answer.get("grpc-status"))).code.name
+
+
+@pytest.mark.row("SAD-GRPC-03")
+def test_a_response_as_it_is_on_the_wire(caller: Any) -> None:
+    answer = caller().call("GetFeature", POINT)
+    assert answer.status == 200
+    assert answer.get("content-type") == "application/grpc"
+    assert answer.get("grpc-accept-encoding") == "identity,deflate,gzip"
+    assert answer.get("content-length") is None
+    assert answer.body == frame(pb.Feature(name="7").SerializeToString())
+    assert answer.trailers == [("grpc-status", "0"), ("grpc-message", "ok")]
+
+
+def test_a_stream_of_no_messages_without_a_body(caller: Any) -> None:
+    it = caller()
+    answer = it.client.finish(it.open("RecordRoute", end=True))
+    assert answer.body == frame(b"")
+    assert status(it.client.finish(it.open("GetFeature", end=True))) == "UNIMPLEMENTED"
+
+
+@pytest.mark.parametrize("kind", ["application/grpc+json", "application/grpc-web", "application/json"])
+def test_other_content_types(caller: Any, kind: str) -> None:
+    it = caller()
+    stream = it.client.open("POST", f"{SERVICE}/GetFeature", [("content-type", kind)], False)
+    it.client.send(stream, b"{}", True)
+    assert it.client.finish(stream).status == 415
+    assert it.guide.calls == 0
+
+
+def test_over_http1(caller: Any) -> None:
+    it = caller()
+    response = it.server.connect().request("POST", f"{SERVICE}/GetFeature", POINT, Content_Type="application/grpc")
+    assert response.status == 505
+    assert it.guide.calls == 0
+
+
+def test_through_wsgi(serve: Any, mounted: Any) -> None:
+    guide = Guide()
+    site = Site()
+    site.mount_app(SERVICE, mounted(lambda environ, start: guide.app(environ, start)))
+    client = Http2Client(serve(site=site).connect().sock)
+    fields = [GRPC, ("content-length", str(len(POINT)))]
+    stream = client.open("POST", f"{SERVICE}/GetFeature", fields, False)
+    client.send(stream, POINT, True)
+    assert client.finish(stream).status == 505
+    assert guide.calls == 0
+
+
+def test_a_deadline_that_has_passed_and_those_that_are_none(caller: Any) -> None:
+    it = caller()
+    assert status(it.call("GetFeature", POINT, ("grpc-timeout", "0S"))) == "DEADLINE_EXCEEDED"
+    assert status(it.call("GetFeature", POINT, ("grpc-timeout", "1n"))) == "DEADLINE_EXCEEDED"
+    assert status(it.call("GetFeature", POINT, ("grpc-timeout", "soon"))) == "INTERNAL"
+    assert it.guide.calls == 0
+    assert it.call("GetFeature", POINT, ("grpc-timeout", "99999999H")).trailers is not None
+
+
+BOMB = gzip.compress(b"\0" * (MOST_BYTES + 1))
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "code"),
+    [
+        (POINT[:3], "identity", "INTERNAL"),
+        (POINT[:-1], "identity", "INTERNAL"),
+        (POINT + POINT[:3], "identity", "INTERNAL"),
+        (b"\7" + POINT[1:], "identity", "INTERNAL"),
+        (b"\1" + POINT[1:], "identity", "INTERNAL"),
+        (b"\1" + POINT[1:], "gzip", "INTERNAL"),
+        (POINT, "snappy", "UNIMPLEMENTED"),
+        (b"\0\xff\xff\xff\xff", "identity", "RESOURCE_EXHAUSTED"),
+        (b"\1" + len(BOMB).to_bytes(4, "big") + BOMB, "gzip", "RESOURCE_EXHAUSTED"),
+        (frame(b"\xff\xff\xff"), "identity", "INVALID_ARGUMENT"),
+        (b"", "identity", "UNIMPLEMENTED"),
+        (POINT + POINT, "identity", "UNIMPLEMENTED"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GetFeature", "RecordRoute"])
+def test_bodies_that_are_wrong(caller: Any, method: str, body: bytes, coding: str, code: str) -> None:
+    it = caller()
+    answer = it.call(method, body, ("grpc-encoding", coding))
+    if method == "RecordRoute" and code == "UNIMPLEMENTED" and coding == "identity":
+        assert answer.trailers is not None  # any number is right for a stream
+        return
+    assert status(answer) == code
+    assert it.guide.calls == 0
+    assert it.server.app_text() == ""
+    assert "gzip" in answer.get("grpc-accept-encoding")
+
+
+def test_many_bytes_of_many_messages_have_no_bound_but_each_has(caller: Any) -> None:
+    it = caller()
+    note = frame(b"\x12" + b"\xc0\x84\x3d" + b"x" * 1_000_000)
+    answer = it.call("RouteChat", note * 12)
+    assert answer.body == note * 12
+    it.guide.app.config.max_grpc_message_size = 1000
+    assert status(it.call("RouteChat", note)) == "RESOURCE_EXHAUSTED"
+
+
+def test_a_client_that_never_reads_a_stream(caller: Any) -> None:
+    it = caller()
+    it.client = it.connect(is_reading=False)
+    stream = it.open("ListFeatures")
+    it.client.send(stream, frame(b""), True)
+    it.client.until(lambda: len(it.client.answers[stream].body) > 200_000)
+    made = it.guide.made
+    gevent.sleep(0.05)
+    assert it.guide.made == made < 100  # it waits for the window
+    it.client.sock.close()
+    assert it.guide.is_over.wait(5)
+
+
+def test_the_deadline_of_a_stream_that_nobody_reads(caller: Any) -> None:
+    it = caller()
+    it.client = it.connect(is_reading=False)
+    stream = it.open("ListFeatures", ("grpc-timeout", "300m"))
+    it.client.send(stream, frame(b""), True)
+    answer = it.client.finish(stream)
+    assert answer.trailers is not None and ("grpc-status", "4") in answer.trailers
+    assert it.guide.is_over.wait(5)
+    assert it.server.app_text() == ""
+
+
+def test_the_deadline_of_a_stream_that_nobody_sends(caller: Any) -> None:
+    it = caller()
+    stream = it.open("RecordRoute", ("grpc-timeout", "300m"))
+    it.client.send(stream, POINT)
+    answer = it.client.finish(stream)
+    assert (answer.status, answer.get("grpc-status")) == (200, "4")
+    assert it.guide.is_over.wait(5)
+    assert [type(error) for error in it.guide.errors] == [GrpcError]
+
+
+def test_a_client_that_gives_up_or_goes(caller: Any) -> None:
+    it = caller()
+    stream = it.open("RecordRoute")
+    it.client.send(stream, POINT)
+    assert it.guide.told.wait(5)
+    it.client.give_up(stream)
+    assert it.guide.is_over.wait(5)
+    it.guide.is_over.clear()
+    stream = it.open("RouteChat")
+    it.client.send(stream, frame(b""))
+    it.client.until(lambda: it.client.answers[stream].body)
+    it.client.sock.close()
+    assert it.guide.is_over.wait(5)
+    assert [type(error) for error in it.guide.errors] == [ClientDisconnected] * 2
+    until(lambda: it.server.server.slots.busy == 0)
+    assert it.server.app_text() == ""
+
+
+def test_a_function_that_answers_before_it_has_read_all(caller: Any) -> None:
+    it = caller()
+
+    stream = it.open("GetFeature")
+    it.client.send(stream, frame(b"\xff\xff\xff") + b"x" * 70_000)
+    answer = it.client.finish(stream)
+    assert status(answer) == "INVALID_ARGUMENT"
+    assert it.call("GetFeature", POINT).trailers is not None
+
+
+def test_all_slots_are_busy(caller: Any) -> None:
+    it = caller(threads=1, limits={"queue": 1})
+    streams = [it.open("RecordRoute") for _ in range(3)]
+    answer = it.client.finish(streams[2])
+    assert answer.status == 503  # which means UNAVAILABLE
+    for stream in streams[:2]:
+        it.client.send(stream, b"", True)
+        assert it.client.finish(stream).body == frame(b"")
+
+
+def test_one_that_does_not_read_hinders_nobody(caller: Any) -> None:
+    it = caller()
+    slow = it.connect(is_reading=False)
+    stream = slow.open("POST", f"{SERVICE}/ListFeatures", [GRPC], False)
+    slow.send(stream, frame(b""), True)
+    for _ in range(20):
+        assert it.call("GetFeature", POINT).trailers is not None
+    slow.sock.close()
+    assert it.guide.is_over.wait(5)
