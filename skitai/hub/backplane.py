@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 
 from skitai.errors import ConfigurationError
 from skitai.hub.rooms import Room
@@ -63,6 +64,7 @@ class RedisBackplane:
         self._bytes = 0
         self._has_more = Event()
         self._pubsub: Any = None
+        self._turn = BoundedSemaphore()  # to write to it
         self._is_over = Event()
         #: Set while others are heard.
         self.is_connected = Event()
@@ -126,12 +128,19 @@ class RedisBackplane:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _subscribe(self) -> None:
-        client = _connect(self._url)
-        self._pubsub = client.pubsub(ignore_subscribe_messages=True)
-        self._pubsub.subscribe(self._base, *self._rooms)
-        if not self._is_over.is_set():
-            self._pubsub.get_message(timeout=5.0)  # the answer, so that it is known to be there
-            self.is_connected.set()
+        pubsub = _connect(self._url).pubsub(ignore_subscribe_messages=True)
+        asked = set(self._rooms)
+        pubsub.subscribe(self._base, *asked)
+        if self._is_over.is_set():
+            pubsub.close()
+            return
+        # Not before it is connected: whoever enters a room meanwhile would make it connect twice, and be heard on the
+        # connection that nobody reads.
+        self._pubsub = pubsub
+        for channel in asked ^ set(self._rooms):
+            self._change("subscribe" if channel in self._rooms else "unsubscribe", channel)
+        pubsub.get_message(timeout=5.0)  # the answer, so that it is known to be there
+        self.is_connected.set()
 
     def _change(self, method: str, channel: str) -> None:
         """Subscribe or not, beside the greenlet that reads; a failure is met there as well, and all begins anew."""
@@ -139,7 +148,8 @@ class RedisBackplane:
         if pubsub is None or (method == "subscribe") != (channel in self._rooms):
             return
         try:
-            getattr(pubsub, method)(channel)
+            with self._turn:
+                getattr(pubsub, method)(channel)
         except Exception as error:
             self._lost("hears", error)
 

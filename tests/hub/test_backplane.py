@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +19,7 @@ from skitai.hub.backplane import RedisBackplane
 from skitai.hub.rooms import Rooms
 from tests.hub.conftest import Running
 from tests.redis_server import RedisServer
-from tests.scripts import Workplace
+from tests.scripts import Workplace, children
 from tests.websocket_clients import get, talk
 
 Serve = Callable[..., Running]
@@ -169,10 +171,16 @@ def test_workers_of_one_server(workplace: Workplace, redis: RedisServer) -> None
     script = workplace.script(SCRIPT.replace("BACKPLANE", f"skitai.set_backplane({redis.url!r})")).start()
     port = script.port
     with ExitStack() as stack:
-        clients = [stack.enter_context(talk(port, "/chat?room_id=1")) for _ in range(16)]
+        clients = []
+        for worker in children(script.process.pid):
+            os.kill(worker, signal.SIGSTOP)  # so that the other one takes the next clients
+            try:
+                clients += [stack.enter_context(talk(port, "/chat?room_id=1")) for _ in range(2)]
+            finally:
+                os.kill(worker, signal.SIGCONT)
         seen: set[str] = set()
         for number in range(100):  # until both workers have spoken
-            clients[number % 16].send(str(number))
+            clients[number % 4].send(str(number))
             try:
                 seen |= {hear(client, number) for client in clients}
             except TimeoutError:  # a worker that has not subscribed yet does not hear of it
