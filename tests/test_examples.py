@@ -359,6 +359,23 @@ def test_database_with_postgresql(start: Start, tmp_path: Path, postgres: Addres
     assert {"name": "Kim", "text": "Hello"} in page["postgresql"]
 
 
+def test_database_with_all_of_them(
+    start: Start, tmp_path: Path, postgres: Address, redis_address: Address, mongo: Address
+) -> None:
+    server = start(
+        "database.py", FILE=str(tmp_path / "guests.db"), PG=postgres.member, REDIS=redis_address.member,
+        MONGO="/".join([mongo.where, mongo.dbname or "guests", mongo.user, mongo.password]).rstrip("/"),
+    )  # fmt: skip
+    assert sign(server, "Lou", "Hello, all") == 303
+    page = read(server.get())
+    assert page["latest"] == [{"name": "Lou", "text": "Hello, all"}]
+    assert {"name": "Lou", "text": "Hello, all"} in page["postgresql"]
+    assert page["redis"][0] == "Lou: Hello, all"
+    assert [{**each, "_id": ""} for each in page["mongodb"]["data"]] == [
+        {"_id": "", "name": "Lou", "text": "Hello, all"}
+    ]
+
+
 def test_a_database_that_is_down_leaves_a_gap(start: Start, tmp_path: Path) -> None:
     server = start("database.py", FILE=str(tmp_path / "guests.db"), PG="127.0.0.1:1/a/b/c")
     page = read(server.get())
