@@ -85,3 +85,5 @@ def test_a_fault_of_one_does_not_stop_the_clock_of_others(clock: Clock, monkeypa
     sweep._tick()
     assert reported == [ValueError]
     assert [thing.expired for thing in things] == [1, 0, 1]
+    for thing in things:
+        sweep.forget(thing)
