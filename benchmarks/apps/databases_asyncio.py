@@ -12,8 +12,11 @@ from databases_sql import CONNECTIONS, ONE, POSTGRES, REDIS, ROWS
 
 pool: Any = None
 cache = redis.asyncio.Redis(
-    host=REDIS["host"], port=REDIS["port"], username=REDIS["user"], password=REDIS["password"], decode_responses=True
-)
+    connection_pool=redis.asyncio.BlockingConnectionPool(
+        host=REDIS["host"], port=REDIS["port"], username=REDIS["user"], password=REDIS["password"],
+        decode_responses=True, max_connections=CONNECTIONS,
+    )
+)  # fmt: skip
 begun = asyncio.Lock()
 
 

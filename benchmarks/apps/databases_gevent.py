@@ -17,8 +17,11 @@ free: LifoQueue[Any] = LifoQueue()
 for _ in range(CONNECTIONS):
     free.put(None)
 cache = redis.Redis(
-    host=REDIS["host"], port=REDIS["port"], username=REDIS["user"], password=REDIS["password"], decode_responses=True
-)
+    connection_pool=redis.BlockingConnectionPool(
+        host=REDIS["host"], port=REDIS["port"], username=REDIS["user"], password=REDIS["password"],
+        decode_responses=True, max_connections=CONNECTIONS,
+    )
+)  # fmt: skip
 cache.set("one", 1)
 
 

@@ -11,6 +11,7 @@ from skitai import was
 
 POOL = (f"{POSTGRES['host']}:{POSTGRES['port']}", POSTGRES["dbname"], (POSTGRES["user"], POSTGRES["password"]))
 CACHE = (f"{REDIS['host']}:{REDIS['port']}", "", (REDIS["user"], REDIS["password"]))
+was.redis(*CACHE).set("one", 1).wait(10)
 
 
 def query(sql: str, count: int) -> int:

@@ -14,8 +14,11 @@ from databases_sql import CONNECTIONS, ONE, POSTGRES, REDIS, ROWS, answer
 local = threading.local()
 executor = ThreadPoolExecutor(CONNECTIONS)
 cache = redis.Redis(
-    host=REDIS["host"], port=REDIS["port"], username=REDIS["user"], password=REDIS["password"], decode_responses=True
-)
+    connection_pool=redis.BlockingConnectionPool(
+        host=REDIS["host"], port=REDIS["port"], username=REDIS["user"], password=REDIS["password"],
+        decode_responses=True, max_connections=CONNECTIONS,
+    )
+)  # fmt: skip
 cache.set("one", 1)
 
 

@@ -175,7 +175,7 @@ def test_a_result_is_read_as_its_rows(db: Any) -> None:
     result = db.execute("select n from generate_series(1, 3) n").getwait(SOON)
     assert [row.n for row in result] == [1, 2, 3]
     assert (len(result), result[1].n, result.rowcount) == (3, 2, 3)
-    assert type(result[0]) is Row
+    assert isinstance(result[0], Row)
 
 
 @pytest.mark.row("WAS-PG-01")

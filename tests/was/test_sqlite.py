@@ -149,7 +149,7 @@ def test_results_are_kept(path: str, tmp_path: Path) -> None:
 @pytest.mark.row("WAS-DB-09")
 def test_rows(path: str) -> None:
     (row,) = ask(path, "select name_last, age, age * 2 from people")
-    assert type(row) is Row
+    assert isinstance(row, Row)
     assert (row.name_last, row["age"], row[2], row[-1]) == ("Cho", 42, 84, 84)
     assert pickle.loads(pickle.dumps(row)) == row
     assert ask(path, "select * from people where age > 100") == []
