@@ -491,7 +491,9 @@ def test_every_file_comes_through_whole(files, step) -> None:
         return "done"
 
     client = app.test_client()
-    sent = [(name.replace("\\", "_"), content) for name, content in files]
+    # Browsers write a quote and a line break of a name as %22, %0D and %0A, and a percent sign as it is: what comes
+    # back of a name that has such a text in it is the character, so names here have no percent sign.
+    sent = [(name.replace("\\", "_").replace("%", "_"), content) for name, content in files]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(multipart_forms, "_PIECE", step)  # cut anywhere, also inside of a boundary
         answer = client.post("/", files=[(name, named(content, "f")) for name, content in sent])
