@@ -160,7 +160,7 @@ class PostgresConnection(SqlConnection):
         workers.spawn(self._abort)
 
     def _abort(self) -> None:
-        self.cancel()
+        workers.begin(self.cancel)  # not waited for: a server that does not answer would not answer this either
         if not self._connection.closed:
             descriptors.shut_down(self._connection.fileno())
 

@@ -188,7 +188,7 @@ def test_a_write_is_never_sent_twice(db: Any) -> None:
         db.execute("drop table once").wait(SOON)
 
 
-def test_a_server_that_stops_answering_in_mid_query(peers: Peers, postgres: Address) -> None:
+def test_a_server_that_stops_answering_in_mid_query(peers: Peers, postgres: Address, capfd: Any) -> None:
     """A relay between us and the server goes silent, as a network does that loses its cable."""
     hold = gevent.event.Event()
     hold.set()
@@ -212,6 +212,8 @@ def test_a_server_that_stops_answering_in_mid_query(peers: Peers, postgres: Addr
     hold.clear()
     result = stub.execute("select 2").getwait(SOON)
     assert (result.status, result.code) == (2, 702)
+    logs.current().flush()
+    assert "cancelled" not in capfd.readouterr().out  # nobody waits until the server can be told
     hold.set()
     assert stub.execute("select 3 as n").getwait(SOON).data == [{"n": 3}]
     nothing_is_busy()
