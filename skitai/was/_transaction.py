@@ -100,9 +100,11 @@ class Transaction:
 
     def _give_back(self) -> None:
         """Give the connection back, as soon as it does nothing any more."""
-        self._connection = None
+        connection, self._connection = self._connection, None
         held = self._held.pop_all()
         if self._running is None or self._running.ready():
+            if connection is not None and connection.is_in_transaction:
+                connection.is_spent = True  # its beginning was just done, or its end failed: nobody left it open
             held.close()
         else:
             self._running.rawlink(lambda running: workers.spawn(held.close))

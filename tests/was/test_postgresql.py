@@ -361,6 +361,23 @@ def test_a_timeout_while_a_statement_of_a_transaction_begins_ends_it(db: Any) ->
         until(lambda: "1 busy" not in repr(_engine.current().databases))
 
 
+def test_a_timeout_when_a_transaction_has_just_begun_is_nobodys_mistake(
+    db: Any, log: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transaction = db.transaction()
+    begin = transaction._perform
+
+    def begin_too_late(command: Any) -> None:
+        begin(command)
+        raise gevent.Timeout(0)
+
+    monkeypatch.setattr(transaction, "_perform", begin_too_late)
+    with pytest.raises(gevent.Timeout):
+        transaction.__enter__()
+    assert "left open" not in log()
+    assert db.execute("select count(*) from pg_stat_activity where state like 'idle in%'").getwait(SOON).data[0][0] == 0
+
+
 def test_a_transaction_is_used_by_one_greenlet_at_a_time(db: Any) -> None:
     with db.transaction() as tx:
         first = gevent.spawn(tx.execute, "select 1 as n from pg_sleep(0.1)")
