@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -361,3 +362,18 @@ def test_idle_connections_are_closed_at_the_end(db: Any, postgres: Address) -> N
     counted = "select count(*) from pg_stat_activity where datname = %s and application_name like 'Skitai%%'"
     observer = was.postgresql(postgres.where, "template1", postgres.auth)
     until(lambda: observer.execute(counted, (postgres.dbname,)).getwait(SOON).data[0].count == 0)
+
+
+def test_a_failed_call_leaves_nothing_for_the_garbage_collector(db: Any) -> None:
+    def fail() -> None:
+        assert db.execute("selec").getwait(SOON).code == 500
+
+    fail()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            fail()
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
