@@ -377,3 +377,32 @@ def test_a_failed_call_leaves_nothing_for_the_garbage_collector(db: Any) -> None
         assert gc.collect() < 20
     finally:
         gc.enable()
+
+
+class Canceling:
+    """A connection of psycopg2 on which the first statement takes longer than the caller before had allowed."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.left = 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def cursor(self) -> Any:
+        if self.left:
+            self.left -= 1
+            raise psycopg2.errors.QueryCanceled("canceling statement due to statement timeout")
+        return self._connection.cursor()
+
+
+def test_a_short_deadline_of_one_caller_is_not_that_of_the_next(postgres: Address) -> None:
+    def stub(timeout: float | None) -> Any:
+        return was.postgresql(postgres.where, postgres.dbname, postgres.auth, timeout=timeout)
+
+    assert stub(1).execute("select 1 as n").getwait(SOON).code == 200
+    (pool,) = (each for each in _engine.current().databases.values() if isinstance(each, DbPool) and each._idle)
+    connection: Any = pool._idle[0]
+    connection._connection = Canceling(connection._connection)
+    assert stub(None).execute("show statement_timeout").getwait(SOON).data == [{"statement_timeout": "0"}]
+    assert connection._connection.left == 0
