@@ -52,7 +52,7 @@ class ResultCache:
             return
         if len(self._entries) >= self.capacity:
             self._make_room()
-        self._entries[key] = (self._clock() + timeout, results)
+        self._entries[key] = (self._clock() + timeout, tuple(result.to_keep() for result in results))
 
     def clear(self) -> None:
         """Drop everything."""

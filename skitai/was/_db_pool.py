@@ -134,9 +134,14 @@ class DbPool:
                 raise
             if is_alive:
                 return connection
-            # The place it leaves is for the caller: nobody else need be told.
             self._busy.discard(connection)
-            connection.close()
+            self._opening += 1  # the place it leaves is for the caller
+            try:
+                connection.close()
+            except BaseException:  # whoever calls waits no longer
+                self._give_place_on()
+                raise
+            self._opening -= 1
         return None
 
     def _is_alive(self, connection: DbConnection) -> bool:
@@ -221,8 +226,10 @@ class DbPool:
     def _close(self, connection: DbConnection) -> None:
         self._busy.discard(connection)
         self._opening += 1  # until the place is given on
-        connection.close()
-        self._give_place_on()
+        try:
+            connection.close()
+        finally:  # closing may wait, and whoever called need not stay until the end
+            self._give_place_on()
 
     def _give_place_on(self) -> None:
         if self._waiting and self._count <= self.most:

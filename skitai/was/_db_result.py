@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any, Self
 
 from skitai.errors import ConnectFailed, PeerClosed, ReadTimeout, SkitaiError
@@ -67,6 +67,12 @@ class DbResult(Result):
         if self.status == outcomes.FAILED and self.error is not None:
             raise self.error
         super().reraise()
+
+    def to_keep(self) -> Self:
+        """See :meth:`Result.to_keep`."""
+        kept = copy(self)
+        kept._answer = deepcopy(self._answer)
+        return kept
 
     def as_cached(self, call: Call) -> Self:
         """See :meth:`Result.as_cached`. What one caller does to the data, another does not see."""

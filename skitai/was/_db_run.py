@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, cast
 from skitai.errors import CallCancelled, PeerClosed, ReadTimeout
 from skitai.net import pool as workers
 from skitai.was import _clients, _db_drivers, _settings
+from skitai.was._db_connection import Answer
 from skitai.was._db_result import DbResult
 from skitai.was._db_work import perform
 from skitai.wire import databases
 
 if TYPE_CHECKING:
     from skitai.was._db_call import DbCall
-    from skitai.was._db_connection import Answer, DbConnection
+    from skitai.was._db_connection import DbConnection
     from skitai.was._db_drivers import Driver
     from skitai.was._db_pool import DbPool
     from skitai.was._task import Task
@@ -52,21 +53,26 @@ class DbRun:
     """See the module.
 
     Args:
-        task: gets the outcome. driver: of the database. pool: its connections.
+        driver: of the database. pool: its connections.
     """
 
-    __slots__ = ("_connection", "_driver", "_is_cancelled", "_pool", "_task")
+    # Not the task: frames of a traceback know the run, and the task knows the error with its traceback. Without that
+    # cycle a failed call goes at once, not when the garbage collector comes.
+    __slots__ = ("_connection", "_driver", "_is_cancelled", "_pool")
 
-    def __init__(self, task: Task, driver: Driver, pool: DbPool) -> None:
-        self._task = task
+    def __init__(self, driver: Driver, pool: DbPool) -> None:
         self._driver = driver
         self._pool = pool
         self._connection: DbConnection | None = None
         self._is_cancelled = False
 
-    def start(self, call: DbCall) -> DbRun:
-        """Begin at once: when a connection is kept, the command is on its way when this returns."""
-        workers.begin(self._run, call)
+    def start(self, task: Task, call: DbCall) -> DbRun:
+        """Begin at once: when a connection is kept, the command is on its way when this returns.
+
+        Args:
+            task: gets the outcome.
+        """
+        workers.begin(self._run, task, call)
         return self
 
     def poll(self) -> None:
@@ -79,16 +85,23 @@ class DbRun:
             self._connection.is_spent = True  # it may be what the database does next that it ends
             workers.spawn(self._connection.cancel)
 
-    def _run(self, call: DbCall) -> None:
-        task, node = self._task, self._pool.database.node
-        try:
-            answer = self._answer(call)
-        except Exception as error:  # of whatever kind: the call failed with it, and its result says so
-            # Nothing was sent, or it does no harm to send it again.
-            can_repeat = not isinstance(error, (ReadTimeout, PeerClosed)) or self._can_repeat(call)
-            task.fail(error, can_repeat, node)
+    def _run(self, task: Task, call: DbCall) -> None:
+        node = self._pool.database.node
+        outcome = self._outcome(call)
+        if isinstance(outcome, Answer):
+            task.succeed(DbResult.answered(task.call, node, outcome))
         else:
-            task.succeed(DbResult.answered(task.call, node, answer))
+            # Nothing was sent, or it does no harm to send it again.
+            can_repeat = not isinstance(outcome, (ReadTimeout, PeerClosed)) or self._can_repeat(call)
+            task.fail(outcome, can_repeat, node)
+        del task, outcome  # this frame is one of the traceback, too
+
+    def _outcome(self, call: DbCall) -> Answer | Exception:
+        """Return the answer, or of whatever kind the error is: the call failed with it, and its result says so."""
+        try:
+            return self._answer(call)
+        except Exception as error:
+            return error
 
     def _answer(self, call: DbCall) -> Answer:
         try:
@@ -116,7 +129,7 @@ class DbRun:
                 self._connection = None
 
     def __repr__(self) -> str:
-        return f"<DbRun of {self._task.call!r} at {self._pool.database}>"
+        return f"<DbRun at {self._pool.database}>"
 
 
 def start(task: Task) -> DbRun:
@@ -124,7 +137,7 @@ def start(task: Task) -> DbRun:
     call = cast("DbCall", task.call)
     driver = _db_drivers.table[call.protocol]
     pool = _db_drivers.pool_of(call.target.database_of(task.cluster, task.member))
-    return DbRun(task, driver, pool).start(call)
+    return DbRun(driver, pool).start(task, call)
 
 
 for _kind in databases.KINDS:

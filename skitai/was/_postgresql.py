@@ -28,6 +28,8 @@ _BATCH = 100
 _ISOLATIONS = frozenset({"serializable", "repeatable read", "read committed", "read uncommitted"})
 #: Seconds that a server gets to take the request to end a statement.
 _CANCEL_TIME = 2.0
+#: How often a server is told of another deadline, while it runs into the one before.
+_TRIES = 5
 
 
 def connect(pool: DbPool, deadline: float) -> PostgresConnection:
@@ -152,7 +154,15 @@ class PostgresConnection(SqlConnection):
 
     def _tell_timeout(self, timeout: float | None) -> None:
         value = "DEFAULT" if timeout is None else str(max(int(timeout * 1000), 1))
-        self._connection.cursor().execute(f"SET statement_timeout TO {value}")
+        from psycopg2.errors import QueryCanceled
+
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                self._connection.cursor().execute(f"SET statement_timeout TO {value}")
+                break
+            except QueryCanceled:  # by the time that the caller before had set, which was very short
+                if not tries_left or self.is_spent:
+                    raise
         self._timeout = timeout
 
     def abort(self) -> None:
@@ -160,7 +170,7 @@ class PostgresConnection(SqlConnection):
         workers.spawn(self._abort)
 
     def _abort(self) -> None:
-        self.cancel()
+        workers.begin(self.cancel)  # not waited for: a server that does not answer would not answer this either
         if not self._connection.closed:
             descriptors.shut_down(self._connection.fileno())
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from skitai.net import descriptors
 from skitai.net.connect import wait_for
 from skitai.was import _db_drivers, _postgresql, _settings
 
@@ -49,8 +50,11 @@ class Listening:
         self._channels = channels
         self._timeout = timeout
         self._connection: PostgresConnection | None = None
+        self._waiting = 0  # greenlets
 
     def __enter__(self) -> Self:
+        if self._connection is not None:
+            raise RuntimeError("this listening has begun already: make another one")
         pool = _db_drivers.pool_of(self._database)
         connection = _postgresql.connect(pool, time.monotonic() + _settings.current.connect_time)
         try:
@@ -64,9 +68,13 @@ class Listening:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._waiting:  # in another greenlet, which would never hear of a descriptor that is closed: it closes
+            descriptors.shut_down(connection.fileno)
+        else:
+            connection.close()
 
     def __iter__(self) -> Iterator[Notification]:
         """Return the notifications as they come.
@@ -85,12 +93,18 @@ class Listening:
     def _wait(self, connection: PostgresConnection) -> bool:
         """Wait for something from the server; False when the time is over."""
         ends_by = None if self._timeout is None else time.monotonic() + self._timeout
-        while True:
-            until = time.monotonic() + _LONGEST_WAIT
-            if wait_for(connection.fileno, _READ, until if ends_by is None else min(until, ends_by)):
-                return True
-            if ends_by is not None and time.monotonic() >= ends_by:
-                return False
+        self._waiting += 1
+        try:
+            while True:
+                until = time.monotonic() + _LONGEST_WAIT
+                if wait_for(connection.fileno, _READ, until if ends_by is None else min(until, ends_by)):
+                    return True
+                if ends_by is not None and time.monotonic() >= ends_by:
+                    return False
+        finally:
+            self._waiting -= 1
+            if self._connection is not connection and not self._waiting:
+                connection.close()
 
     def __repr__(self) -> str:
         return f"<Listening to {', '.join(self._channels)} of {self._database}>"

@@ -137,6 +137,10 @@ class Result:
         if self.status == outcomes.NORMAL and not self._call.is_map:
             _cache.results.store(self._call.key, (self,), timeout)
 
+    def to_keep(self) -> Self:
+        """Return what the cache keeps, which whoever has this result can no longer change."""
+        return self
+
     def as_cached(self, call: Call) -> Self:
         """Return this result as the answer to another, identical call."""
         again = copy(self)

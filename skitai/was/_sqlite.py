@@ -61,7 +61,10 @@ def connect(pool: DbPool, deadline: float) -> SqliteConnection:
             job.rawlink(_close_late)
     if not job.ready():
         raise ConnectTimeout(f"{pool.database} was not opened in time")
-    return SqliteConnection(pool, _sqlite_threads.outcome(job.value))
+    try:
+        return SqliteConnection(pool, _sqlite_threads.outcome(job.value))
+    finally:
+        del job  # it has the error, whose traceback holds this frame
 
 
 def _close_late(job: AsyncResult[Any]) -> None:
@@ -139,7 +142,10 @@ class SqliteConnection(SqlConnection):
         value = answer.get()
         if job.ready():  # else it was given up, and close() waits for it
             self._job = self._answer = None
-        return _sqlite_threads.outcome(value)
+        try:
+            return _sqlite_threads.outcome(value)
+        finally:
+            del job, answer, value  # they have the error, whose traceback holds this frame
 
     def abort(self) -> None:
         """See :meth:`DbConnection.abort`."""

@@ -54,14 +54,6 @@ class SqliteHandle:
         self._is_uri = is_uri
         self._has_foreign_keys = has_foreign_keys
         self._cursors: dict[int, sqlite3.Cursor] = {}
-        self._commands: dict[str, Callable[..., Answer]] = {
-            "execute": self._execute,
-            "executemany": self._execute_many,
-            "begin": self._begin,
-            "open": self._open_cursor,
-            "fetch": self._fetch,
-            "close": self._close_cursor,
-        }
         self.is_broken = self.is_changed = self.is_rolled_back = False
         self._is_closed = self._is_query_only = self._is_interrupted = False
         self._connect(patience)
@@ -117,7 +109,7 @@ class SqliteHandle:
         was_in_transaction = self._is_in_transaction
         try:
             self._prepare(was_in_transaction, int(patience * 1000))
-            return self._commands[command.name](*command.args)
+            return _COMMANDS[command.name](self, *command.args)
         except sqlite3.Error as error:
             self.is_broken = self.is_broken or primary_code(error) in _BREAKING
             self.is_rolled_back = was_in_transaction and not self._is_in_transaction
@@ -264,6 +256,17 @@ class SqliteHandle:
     def _close_cursors(self) -> None:
         while self._cursors:
             self._cursors.popitem()[1].close()
+
+
+#: Not in the handle itself: each of them would be a cycle, which only the garbage collector ends.
+_COMMANDS: dict[str, Callable[..., Answer]] = {
+    "execute": SqliteHandle._execute,
+    "executemany": SqliteHandle._execute_many,
+    "begin": SqliteHandle._begin,
+    "open": SqliteHandle._open_cursor,
+    "fetch": SqliteHandle._fetch,
+    "close": SqliteHandle._close_cursor,
+}
 
 
 def _prefer_write_ahead_logging(connection: sqlite3.Connection) -> None:

@@ -100,9 +100,11 @@ class Transaction:
 
     def _give_back(self) -> None:
         """Give the connection back, as soon as it does nothing any more."""
-        self._connection = None
+        connection, self._connection = self._connection, None
         held = self._held.pop_all()
         if self._running is None or self._running.ready():
+            if connection is not None and connection.is_in_transaction:
+                connection.is_spent = True  # its beginning was just done, or its end failed: nobody left it open
             held.close()
         else:
             self._running.rawlink(lambda running: workers.spawn(held.close))
@@ -170,9 +172,13 @@ class Transaction:
     def _perform(self, command: Command) -> Answer:
         """Do ``command`` on a worker greenlet. The caller's may be ended at any time, and a driver must not be."""
         connection = self._current()
+        if self._running is not None and not self._running.ready():
+            raise RuntimeError("a statement of this transaction is under way: one greenlet at a time uses it")
+        if connection.is_spent:
+            raise TransactionFailed("a statement of the transaction was given up, so nothing of it is kept")
         self._running = running = AsyncResult()
-        workers.begin(_run, connection, command, self._timeout, running)
         try:
+            workers.begin(_run, connection, command, self._timeout, running)
             answer: Answer = running.get()
             return answer
         except BaseException:

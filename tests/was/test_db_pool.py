@@ -312,3 +312,37 @@ def test_a_hundred_greenlets_share_two(pool: DbPool, opener: Opener) -> None:
     assert most == 2
     assert len(pool._busy) == pool._opening == len(pool._waiting) == 0
     assert sum("close" in double.said for double in opener.opened) == 15
+
+
+class SlowToClose(Double):
+    """A connection whose end has to be waited for, as that of a file on a slow disk."""
+
+    def close(self) -> None:
+        super().close()
+        gevent.sleep(SOON)
+
+
+@pytest.mark.parametrize("when", ["when it is given back", "when it is looked at"])
+def test_whoever_closes_and_waits_no_longer_loses_no_place(pool: DbPool, opener: Opener, when: str) -> None:
+    broken = SlowToClose(pool)
+    opened = iter([broken])
+    pool._connect = lambda pool, deadline: next(opened, None) or opener(pool, deadline)
+    pool._most = 1
+    log: list[str] = []
+    assert pool.checkout(deadline()) is broken
+    if when == "when it is looked at":
+        pool.checkin(broken)
+        broken.fit = False
+    with gevent.Timeout(0.05, False):
+        if when == "when it is looked at":
+            gevent.spawn_later(0.01, waiting, pool, log, "next")
+            pool.checkout(deadline())
+        else:
+            pool.checkin(broken, is_broken=True)
+        pytest.fail("closing did not wait")
+    gevent.sleep(0)
+    greenlet = waiting(pool, log, "another")
+    with gevent.Timeout(SOON):
+        greenlet.join()
+        until(lambda: "another" in log)
+    assert repr(pool).endswith("0 busy, 1 idle, 0 opening, 0 waiting>")

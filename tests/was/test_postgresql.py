@@ -226,7 +226,7 @@ def test_results_of_queries_are_kept(db: Any, postgres: Address, table: str) -> 
     kept = was.db(postgres.where, postgres.dbname, postgres.user, postgres.password).execute(
         "select * from weather where city = %s", ("Oslo",)
     )
-    assert kept.getwait(SOON).data[0].t_low == 99  # what was there when cache() was called
+    assert kept.getwait(SOON).data[0].t_low == -3  # what was there when cache() was called
     assert not db.execute("select * from weather where city = %s", ("Rome",)).getwait(SOON).is_cached
     fresh = was.postgresql(postgres.where, postgres.dbname, postgres.auth, use_cache=False)
     assert not fresh.execute("select * from weather where city = %s", ("Oslo",)).getwait(SOON).is_cached
@@ -351,6 +351,52 @@ def test_a_timeout_around_the_block_rolls_back(db: Any, table: str) -> None:
     assert len(db.execute("select * from weather").getwait(SOON).data) == 2
 
 
+def test_a_timeout_while_a_statement_of_a_transaction_begins_ends_it(db: Any) -> None:
+    running = "select pid from pg_stat_activity where query like '%sleep(61)%' and pid <> pg_backend_pid()"
+    with pytest.raises(gevent.Timeout), db.transaction() as tx:
+        gevent.get_hub().loop.run_callback(gevent.getcurrent().throw, gevent.Timeout(0))
+        tx.execute("select pg_sleep(61)")
+    with gevent.Timeout(SOON):
+        until(lambda: not db.execute(running).getwait(SOON).data)
+        until(lambda: "1 busy" not in repr(_engine.current().databases))
+
+
+def test_a_timeout_when_a_transaction_has_just_begun_is_nobodys_mistake(
+    db: Any, log: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transaction = db.transaction()
+    begin = transaction._perform
+
+    def begin_too_late(command: Any) -> None:
+        begin(command)
+        raise gevent.Timeout(0)
+
+    monkeypatch.setattr(transaction, "_perform", begin_too_late)
+    with pytest.raises(gevent.Timeout):
+        transaction.__enter__()
+    assert "left open" not in log()
+    assert db.execute("select count(*) from pg_stat_activity where state like 'idle in%'").getwait(SOON).data[0][0] == 0
+
+
+def test_a_transaction_is_used_by_one_greenlet_at_a_time(db: Any) -> None:
+    with db.transaction() as tx:
+        first = gevent.spawn(tx.execute, "select 1 as n from pg_sleep(0.1)")
+        until(lambda: tx._running is not None and not tx._running.ready())
+        with pytest.raises(RuntimeError, match="one greenlet at a time"):
+            tx.execute("select 2")
+        assert first.get() == [{"n": 1}]
+        assert tx.execute("select 3 as n") == [{"n": 3}]
+
+
+def test_what_was_given_up_inside_is_not_committed(db: Any, table: str) -> None:
+    with pytest.raises(TransactionFailed, match="given up"), db.transaction() as tx:
+        tx.execute("delete from weather")
+        with gevent.Timeout(0.05, False):
+            tx.execute("select pg_sleep(60)")
+        until(tx._running.ready)
+    assert len(db.execute("select * from weather").getwait(SOON).data) == 2
+
+
 def test_isolation_and_reading_only(db: Any, table: str) -> None:
     with db.transaction(isolation="serializable", read_only=True) as tx:
         shown = tx.execute("show transaction_isolation")[0], tx.execute("show transaction_read_only")[0]
@@ -446,6 +492,18 @@ def test_notifications_are_an_iterator(db: Any) -> None:
     assert got == [("news", "first"), ('odd "name"', ""), ("news", "second")]
     with pytest.raises(ValueError, match="at least one channel"):
         db.listen()
+
+
+def test_who_closes_ends_the_listening_of_another_greenlet(db: Any) -> None:
+    listening = db.listen("news")
+    with listening as notifications:
+        waiting = gevent.spawn(list, notifications)
+        until(lambda: listening._waiting)
+        connection = listening._connection
+        with pytest.raises(RuntimeError, match="begun already"):
+            listening.__enter__()
+    assert waiting.get(timeout=SOON) == []
+    assert connection.is_lost
 
 
 def test_a_lost_connection_ends_the_listening(db: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -188,7 +189,7 @@ def test_a_write_is_never_sent_twice(db: Any) -> None:
         db.execute("drop table once").wait(SOON)
 
 
-def test_a_server_that_stops_answering_in_mid_query(peers: Peers, postgres: Address) -> None:
+def test_a_server_that_stops_answering_in_mid_query(peers: Peers, postgres: Address, capfd: Any) -> None:
     """A relay between us and the server goes silent, as a network does that loses its cable."""
     hold = gevent.event.Event()
     hold.set()
@@ -212,6 +213,8 @@ def test_a_server_that_stops_answering_in_mid_query(peers: Peers, postgres: Addr
     hold.clear()
     result = stub.execute("select 2").getwait(SOON)
     assert (result.status, result.code) == (2, 702)
+    logs.current().flush()
+    assert "cancelled" not in capfd.readouterr().out  # nobody waits until the server can be told
     hold.set()
     assert stub.execute("select 3 as n").getwait(SOON).data == [{"n": 3}]
     nothing_is_busy()
@@ -359,3 +362,47 @@ def test_idle_connections_are_closed_at_the_end(db: Any, postgres: Address) -> N
     counted = "select count(*) from pg_stat_activity where datname = %s and application_name like 'Skitai%%'"
     observer = was.postgresql(postgres.where, "template1", postgres.auth)
     until(lambda: observer.execute(counted, (postgres.dbname,)).getwait(SOON).data[0].count == 0)
+
+
+def test_a_failed_call_leaves_nothing_for_the_garbage_collector(db: Any) -> None:
+    def fail() -> None:
+        assert db.execute("selec").getwait(SOON).code == 500
+
+    fail()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            fail()
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
+
+
+class Canceling:
+    """A connection of psycopg2 on which the first statement takes longer than the caller before had allowed."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.left = 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def cursor(self) -> Any:
+        if self.left:
+            self.left -= 1
+            raise psycopg2.errors.QueryCanceled("canceling statement due to statement timeout")
+        return self._connection.cursor()
+
+
+def test_a_short_deadline_of_one_caller_is_not_that_of_the_next(postgres: Address) -> None:
+    def stub(timeout: float | None) -> Any:
+        return was.postgresql(postgres.where, postgres.dbname, postgres.auth, timeout=timeout)
+
+    assert stub(1).execute("select 1 as n").getwait(SOON).code == 200
+    (pool,) = (each for each in _engine.current().databases.values() if isinstance(each, DbPool) and each._idle)
+    connection: Any = pool._idle[0]
+    connection._connection = Canceling(connection._connection)
+    assert stub(None).execute("show statement_timeout").getwait(SOON).data == [{"statement_timeout": "0"}]
+    assert connection._connection.left == 0

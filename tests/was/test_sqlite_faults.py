@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -533,3 +534,21 @@ def test_whoever_is_late_for_a_free_connection(path: str) -> None:
     stop.set()
     holder.join()
     assert works(path)
+
+
+@pytest.mark.parametrize("fault", ["a statement", "a file"])
+def test_a_failed_call_leaves_nothing_for_the_garbage_collector(path: str, fault: str) -> None:
+    where = path if fault == "a statement" else path + "/missing/x.db"
+
+    def fail() -> None:
+        assert was.sqlite3(where).execute("selec").getwait(5).status == 2
+
+    fail()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            fail()
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
