@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def start(task: Task) -> GrpcRun:
     """Send the call of ``task``; see :mod:`skitai.was._clients`."""
     call = cast("GrpcCall", task.call)
-    verify, cert = _settings.current.verify if call.verify is None else call.verify, _settings.current.cert
+    verify, cert = _settings.security(call.verify)
     if task.cluster is None:
         url = urls.parse_url(call.uri)
         scheme, host, port, path, authority = url.scheme, url.host, url.port, url.target, url.authority

@@ -24,7 +24,7 @@ _TIMEOUTS = (ConnectTimeout, ReadTimeout, WriteTimeout)
 def start(task: Task) -> HttpRun:
     """Send the request of ``task``; see :mod:`skitai.was._clients`."""
     call = cast("HttpCall", task.call)
-    default, cert = _settings.current.verify if call.verify is None else call.verify, _settings.current.cert
+    default, cert = _settings.security(call.verify)
     http2 = _settings.current.http2 if call.http2 is None else call.http2
     if task.cluster is None:
         url = urls.parse_url(call.uri)

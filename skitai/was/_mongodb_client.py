@@ -229,12 +229,11 @@ def _tls(key: Key) -> dict[str, Any]:
     if not key.tls:
         return {}
     options: dict[str, Any] = {"tls": True}
-    verify = _settings.current.verify if key.verify is None else key.verify
+    verify, cert = _settings.security(key.verify, key.cert)
     if verify is False:
         options["tlsAllowInvalidCertificates"] = True
     elif isinstance(verify, str):
         options["tlsCAFile"] = verify
-    cert = key.cert or _settings.current.cert
     if cert is not None and cert.keyfile is not None:
         raise ConfigurationError("pymongo reads a certificate and its key from one file: cert= names only that one")
     if cert is not None:

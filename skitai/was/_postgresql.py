@@ -86,11 +86,10 @@ def _parameters(database: Database, addresses: list[str]) -> dict[str, Any]:
 def _tls(database: Database) -> dict[str, str]:
     if not database.tls:
         return {}
-    verify = _settings.current.verify if database.verify is None else database.verify
+    verify, cert = _settings.security(database.verify, database.cert)
     parameters = {"sslmode": "require"}
     if verify is not False:
         parameters = {"sslmode": "verify-full", "sslrootcert": verify if isinstance(verify, str) else "system"}
-    cert = database.cert or _settings.current.cert
     if cert is not None:
         parameters |= {"sslcert": cert.certfile, "sslkey": cert.keyfile or cert.certfile}
         parameters |= {"sslpassword": cert.passphrase} if cert.passphrase else {}

@@ -111,8 +111,8 @@ def _open(
 def _context(database: Database) -> Any:
     if not database.tls:
         return None
-    verify = _settings.current.verify if database.verify is None else database.verify
-    return client_context(verify, (), certificate=database.cert or _settings.current.cert)
+    verify, cert = _settings.security(database.verify, database.cert)
+    return client_context(verify, (), certificate=cert)
 
 
 def _hide_password(error: Exception, password: str) -> None:

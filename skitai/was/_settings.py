@@ -57,6 +57,17 @@ current = ClientSettings()
 version = 0
 
 
+def security(
+    verify: bool | str | None, cert: ClientCertificate | None = None
+) -> tuple[bool | str, ClientCertificate | None]:
+    """Return how certificates of a server are checked and what we show: as a call or an alias says, else as here.
+
+    Args:
+        verify, cert: of the call or the alias; ``None``: it does not say.
+    """
+    return current.verify if verify is None else verify, cert or current.cert
+
+
 def configure(**changes: Any) -> ClientSettings:
     """Change settings for all calls from now on; connections that are open stay as they are.
 

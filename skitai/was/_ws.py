@@ -76,7 +76,7 @@ SECURE_SERVICE = HttpService("wss", "GET", protocol="ws", result=WsResult)
 
 def place_of(call: HttpCall, cluster: Any, path: str, member: Any) -> Place:
     """Return where the message of a call goes."""
-    default, cert = _settings.current.verify if call.verify is None else call.verify, _settings.current.cert
+    default, cert = _settings.security(call.verify)
     if cluster is None:
         url = urls.parse_url(call.uri, urls.WEBSOCKET)
         scheme, host, port, target, authority = url.scheme, url.host, url.port, url.target, url.authority
