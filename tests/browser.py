@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -97,6 +98,17 @@ class Browser:
             return bool(self.run("return !window.isOld && document.readyState === 'complete'"))
         except BrowserError:  # between two pages
             return False
+
+    def wait_for(self, condition: str) -> None:
+        """Wait until an expression of JavaScript is true."""
+        end = time.monotonic() + PATIENCE
+        while not self.run(f"return Boolean({condition})"):
+            if time.monotonic() > end:
+                raise BrowserError(f"{condition} did not come true in {PATIENCE} seconds")
+
+    def screenshot(self, path: Path) -> None:
+        """Write a PNG of what one sees."""
+        path.write_bytes(base64.b64decode(self._command("GET", "screenshot")))
 
     def run(self, script: str) -> Any:
         """Return what a script on the page returns."""

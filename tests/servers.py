@@ -203,14 +203,27 @@ class Redis:
         self._server = Server([str(part) for part in command], "eady to accept connections")
         self._server.start()
 
+    @property
+    def url(self) -> str:
+        """Its address with user and password."""
+        return f"redis://{self.address.user}:{self.address.password}@{self.address.where}/0"
+
     def restart(self, number: int = signal.SIGTERM) -> None:
         """Stop it by a signal and start it again, empty."""
+        self.pause(number)
+        self.resume()
+
+    def pause(self, number: int = signal.SIGTERM) -> None:
+        """Stop it by a signal."""
         self._server.stop(number)
+
+    def resume(self) -> None:
+        """Start it again, empty."""
         self._server.start()
 
     def stop(self) -> None:
         """Stop it, and remove its files."""
-        self._server.stop(signal.SIGTERM)
+        self.pause()
         shutil.rmtree(self.directory)
 
 

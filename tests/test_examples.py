@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +18,6 @@ import pytest
 import requests
 
 from tests.browser import Browser, needs_browser
-from tests.devtools import Browser as ChatBrowser
 from tests.scripts import PATIENCE, Answer, Script, clean_environment
 from tests.servers import Address
 from tests.websocket_clients import get, talk
@@ -391,13 +390,18 @@ def test_websocket_chat(start: Start) -> None:
         assert json.loads(get(kim)) == json.loads(get(lee)) == {"who": "Lee", "text": "hello"}
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium: apt-get install chromium")
+@needs_browser
 def test_websocket_chat_in_two_windows_of_a_browser(start: Start, tmp_path: Path) -> None:
     port = start("websocket_chat.py").port
-    with ChatBrowser(tmp_path) as browser:
-        kim = browser.open(f"http://127.0.0.1:{port}/?room=tea&name=Kim")
+    with ExitStack() as closing:
+        kim, lee = Browser(tmp_path / "kim"), Browser(tmp_path / "lee")
+        closing.callback(kim.close)
+        leaving = ExitStack()
+        leaving.callback(lee.close)
+        closing.push(leaving)
+        kim.open(f"http://127.0.0.1:{port}/?room=tea&name=Kim")
         kim.wait_for("said.textContent.includes('Kim has entered')")
-        lee = browser.open(f"http://127.0.0.1:{port}/?room=tea&name=Lee")
+        lee.open(f"http://127.0.0.1:{port}/?room=tea&name=Lee")
         kim.wait_for("said.textContent.includes('Lee has entered')")
         lee.wait_for("said.textContent.includes('Lee has entered')")
         lee.run("say('Hello from Lee')")
@@ -407,7 +411,7 @@ def test_websocket_chat_in_two_windows_of_a_browser(start: Start, tmp_path: Path
         if folder := os.environ.get("SKITAI_SCREENSHOTS"):
             kim.screenshot(Path(folder) / "kim.png")
             lee.screenshot(Path(folder) / "lee.png")
-        lee.close()
+        leaving.close()
         kim.wait_for("said.textContent.includes('Lee has left')")
 
 

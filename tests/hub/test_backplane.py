@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,8 @@ from skitai.hub import backplane
 from skitai.hub.backplane import RedisBackplane
 from skitai.hub.rooms import Rooms
 from tests.hub.conftest import Running
-from tests.redis_server import RedisServer
 from tests.scripts import Workplace, children
+from tests.servers import Redis
 from tests.websocket_clients import get, talk
 
 Serve = Callable[..., Running]
@@ -43,14 +42,14 @@ def chat(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[by
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    yield server.start()
+def redis() -> Iterator[Redis]:
+    server = Redis()
+    yield server
     server.stop()
 
 
 @pytest.fixture
-def pair(serve: Serve, redis: RedisServer) -> list[Running]:
+def pair(serve: Serve, redis: Redis) -> list[Running]:
     """Two servers of one backplane."""
     return [_shared(serve, redis.url) for _ in range(2)]
 
@@ -94,23 +93,23 @@ def _until_subscribed(pair: list[Running], until: Callable[..., None]) -> None:
 
 
 def test_what_is_said_while_redis_is_away_stays_here(
-    pair: list[Running], redis: RedisServer, until: Callable[..., None]
+    pair: list[Running], redis: Redis, until: Callable[..., None]
 ) -> None:
     one, two = pair
     with talk(one.port, "/?room=a") as a, talk(two.port, "/?room=a") as b:
         _until_subscribed(pair, until)
-        redis.stop()
+        redis.pause()
         a.send("lost")
         assert get(a) == "lost"
         until(lambda: "the backplane" in one.messages_text())
-        redis.start()
+        redis.resume()
         _until_subscribed(pair, until)
         a.send("found")
         assert get(a) == get(b) == "found"
 
 
 def test_what_others_say_on_the_channels_is_ignored(
-    pair: list[Running], redis: RedisServer, until: Callable[..., None]
+    pair: list[Running], redis: Redis, until: Callable[..., None]
 ) -> None:
     import redis as library
 
@@ -127,7 +126,7 @@ def test_what_others_say_on_the_channels_is_ignored(
     assert "backplane" not in one.messages_text()
 
 
-def test_bound_of_what_waits(redis: RedisServer, serve: Serve) -> None:
+def test_bound_of_what_waits(redis: Redis, serve: Serve) -> None:
     running = serve(chat)
     shared = RedisBackplane(redis.url, running.logs.server)
     rooms = Rooms()
@@ -167,7 +166,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.row("WS-25")
-def test_workers_of_one_server(workplace: Workplace, redis: RedisServer) -> None:
+def test_workers_of_one_server(workplace: Workplace, redis: Redis) -> None:
     script = workplace.script(SCRIPT.replace("BACKPLANE", f"skitai.set_backplane({redis.url!r})")).start()
     port = script.port
     with ExitStack() as stack:
