@@ -39,10 +39,10 @@ class Browser:
     """A browser with an empty profile. Commands wait for the page that they lead to; call :meth:`close` at the end.
 
     Args:
-        profile: a directory for its profile.
+        profile: a directory for its profile. options: of its command line, besides those that keep it quiet.
     """
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *options: str) -> None:
         self._driver = subprocess.Popen(
             ["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True, env=clean_environment()
         )
@@ -54,9 +54,9 @@ class Browser:
                 break
         else:
             raise BrowserError("chromedriver ended before it listened")
-        arguments = [*_QUIET, f"--user-data-dir={profile}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        options = {"binary": shutil.which("chromium"), "args": arguments}
-        wanted = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
+        arguments = [*_QUIET, *options, f"--user-data-dir={profile}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        chrome = {"binary": shutil.which("chromium"), "args": arguments}
+        wanted = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": chrome}}
         self._session = self._ask("POST", "/session", {"capabilities": wanted})["sessionId"]
 
     def open(self, url: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from skitai.errors import LocalProtocolError, RemoteProtocolError
 from skitai.hub.connection import MOST_AT_ONCE
+from skitai.hub.websocket_carrier import ConnectionCarrier
 from skitai.wire.fields import Fields
 from skitai.wire.http1 import RequestHead, chunk, last_chunk
 from skitai.wire.response import BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead, serialize_interim
@@ -16,8 +17,10 @@ from skitai.wire.target import decode_path, split_target
 from skitai.wire.txn import Transaction
 
 if TYPE_CHECKING:
-    from skitai.hub.connection import Connection, TakingOver
+    from skitai.hub.connection import Connection
     from skitai.hub.http1 import Http1Session
+    from skitai.hub.websocket_carrier import Carrier
+    from skitai.hub.websocket_session import WebSocketSession
 
 #: Bytes of a response that go out with its head in one send; above it the head goes first, to spare a large copy.
 MOST_JOINED = 64 * 1024
@@ -200,6 +203,21 @@ class Exchange:
     def hint_promise(self, uri: str) -> None:
         """Tell the client that it will need ``uri`` of this server; HTTP/1 clients are told nothing."""
 
+    def websocket_carrier(self) -> Carrier:
+        """Return what carries the bytes of a WebSocket that this exchange opens."""
+        raise NotImplementedError
+
+    def switch_protocols(self, fields: Fields, session: WebSocketSession) -> None:
+        """Tell the client that its WebSocket is open, and let ``session`` have what follows; the exchange is over then.
+
+        Args:
+            fields: of the response.
+
+        Raises:
+            ClientDisconnected: the client is gone.
+        """
+        raise NotImplementedError
+
     def _log(self) -> None:
         self.finished_at = time.perf_counter()
         log = self.connection.server.access_log
@@ -315,12 +333,12 @@ class Http1Exchange(Exchange):
         is_whole = response.framing != BY_LENGTH or not self._left
         self._ended(response.keep_alive and is_whole)
 
-    def switch_protocols(self, fields: Fields, session: TakingOver) -> None:
-        """Answer 101 and let ``session`` have the connection (RFC 9110 section 7.8); the exchange is over then.
+    def websocket_carrier(self) -> Carrier:
+        """See :class:`Exchange`: the whole connection."""
+        return ConnectionCarrier(self.connection)
 
-        Raises:
-            ClientDisconnected: the client is gone.
-        """
+    def switch_protocols(self, fields: Fields, session: WebSocketSession) -> None:
+        """See :class:`Exchange`: answers 101 (RFC 9110 section 7.8)."""
         common = self.connection.server.common_fields.both
         self.status = 101
         self.is_started = True

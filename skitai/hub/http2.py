@@ -12,6 +12,7 @@ from gevent import get_hub
 from skitai.errors import ClientDisconnected, LocalProtocolError, RemoteProtocolError
 from skitai.hub.http2_body import Http2Body
 from skitai.hub.http2_exchange import Http2Exchange
+from skitai.hub.http2_tunnel import Http2Tunnel
 from skitai.hub.outbox import Outbox
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.events import RequestHead
@@ -53,6 +54,9 @@ class Http2Session:
         connection: that it is spoken on. upgrade: head of the HTTP/1.1 request that asked for it, which becomes
             stream 1, and its HTTP2-Settings.
 
+    Attributes:
+        engine: of the protocol. outbox: what is on its way to the client.
+
     Raises:
         ValueError: the HTTP2-Settings are not valid; nothing was sent.
     """
@@ -61,8 +65,8 @@ class Http2Session:
         self._connection = connection
         self._server = connection.server
         self._limits = connection.server.limits
-        self.engine = Http2Engine(True, self._limits)
-        self._outbox = Outbox(connection)
+        self.engine = Http2Engine(True, self._limits, has_connect_protocol=True)
+        self.outbox = Outbox(connection)
         # By stream. One that was reset stays until its app has noticed: what counts is the work that a client causes.
         self._exchanges: dict[int, Http2Exchange] = {}
         self._is_corked = False
@@ -110,7 +114,7 @@ class Http2Session:
     def closed(self) -> None:
         """The connection is gone."""
         self._is_ending = True
-        self._outbox.close()
+        self.outbox.close()
         for exchange in list(self._exchanges.values()):
             exchange.lose()
 
@@ -142,6 +146,9 @@ class Http2Session:
         if self.engine.last:  # else it may be about to send its first request; the server closes it soon if not
             self.engine.go_away()
             self.flush()
+            for exchange in list(self._exchanges.values()):
+                if exchange.tunnel is not None:
+                    exchange.tunnel.drain()
             self._go_on()
 
     # Events
@@ -185,17 +192,28 @@ class Http2Session:
             return
         if event.has_ended:
             self._server.dispatch(exchange)
-        else:
+        elif event.head.protocol is None:
             self._begin_body(exchange)
+        else:
+            self._begin_tunnel(exchange, event.head.protocol)
 
     def begin_upgraded(self, head: RequestHead, before: Exchange) -> None:
         """Answer the request that asked for the upgrade on stream 1; its body was read by HTTP/1.1 (``before``)."""
-        self._outbox.put(_SWITCHING)
+        self.outbox.put(_SWITCHING)
         self.flush()
         exchange = self._add(1, head)
         if exchange is not None:
             exchange.body, exchange.bytes_in = before.body, before.bytes_in
             self._server.dispatch(exchange)
+
+    def _begin_tunnel(self, exchange: Http2Exchange, protocol: str) -> None:
+        """Hand on an extended CONNECT: to an app that speaks its protocol, which may only be WebSocket (RFC 8441)."""
+        if protocol.lower() == "websocket":
+            exchange.become_upgrade("websocket")
+            exchange.incoming = exchange.tunnel = Http2Tunnel(exchange)
+            self._server.dispatch_connect(exchange)
+        else:
+            self._server.answer_soon(exchange, 501, "Of the protocols for CONNECT this server speaks WebSocket.")
 
     def _begin_body(self, exchange: Http2Exchange) -> None:
         try:
@@ -215,10 +233,7 @@ class Http2Session:
         incoming.begin()
 
     def _feeding(self, exchange: Http2Exchange) -> Feeding:
-        route = self._server.route(exchange)
-        if exchange.head.protocol is not None:
-            return Feeding.AT_ONCE  # of extended CONNECT: what goes through is no body
-        feeding = getattr(route, "feeding", None)
+        feeding = getattr(self._server.route(exchange), "feeding", None)
         return Feeding.WHOLE if feeding is None else feeding(exchange)
 
     def _receive_body(self, event: BodyReceived) -> None:
@@ -235,7 +250,7 @@ class Http2Session:
             if exchange is not None:
                 exchange.window_opened()
             return
-        for exchange in self._exchanges.values():
+        for exchange in list(self._exchanges.values()):  # a tunnel may end by it
             exchange.window_opened()
 
     def _break(self, event: ConnectionBroken) -> None:
@@ -274,6 +289,11 @@ class Http2Session:
         """Bytes of a request body were taken: the client may send as many again."""
         self.engine.acknowledge(exchange.stream, size)
         self.flush()
+
+    def let_others_go_first(self, exchange: Http2Exchange) -> None:
+        """An exchange took all of the connection's window that there was: next time it is asked last."""
+        if self._exchanges.pop(exchange.stream, None) is not None:
+            self._exchanges[exchange.stream] = exchange
 
     def stalled(self, exchange: Http2Exchange) -> None:
         """A client has not opened the window of a stream for too long."""
@@ -315,7 +335,7 @@ class Http2Session:
         self._unflushed = 0
         data = self.engine.data_to_send()
         if data:
-            self._outbox.put(data)
+            self.outbox.put(data)
 
     def flush_some(self, size: int) -> None:
         """``size`` more bytes of a body are ready: send them when they are many, also before the end of a read."""
@@ -324,7 +344,7 @@ class Http2Session:
             self._unflushed = 0
             data = self.engine.data_to_send()
             if data:
-                self._outbox.put(data)
+                self.outbox.put(data)
 
     def wait(self) -> None:
         """Wait while a lot is unsent, before more is made.
@@ -332,8 +352,8 @@ class Http2Session:
         Raises:
             ClientDisconnected: the client is gone.
         """
-        if self._outbox.size:
-            self._outbox.wait()
+        if self.outbox.size:
+            self.outbox.wait()
 
     # Ending
 
@@ -358,10 +378,10 @@ class Http2Session:
         for exchange in list(self._exchanges.values()):
             exchange.lose()
         self._connection.deadline = NEVER  # the outbox has one
-        self._outbox.when_empty(self._close)
+        self.outbox.when_empty(self._close)
 
     def _close(self) -> None:
-        self._outbox.close()
+        self.outbox.close()
         self._connection.close()
 
     def _set_deadline(self) -> None:
@@ -380,7 +400,7 @@ class Http2Session:
             connection.deadline = sweep.now + TICK + limits.http2_idle
 
     def __repr__(self) -> str:
-        return f"<Http2Session {len(self._exchanges)} exchanges, {self._outbox!r}>"
+        return f"<Http2Session {len(self._exchanges)} exchanges, {self.outbox!r}>"
 
 
 _HANDLERS: dict[type, Callable[[Http2Session, Any], None]] = {

@@ -12,6 +12,7 @@ from skitai.errors import ClientDisconnected, LocalProtocolError
 from skitai.hub.connection import MOST_AT_ONCE
 from skitai.hub.exchange import Exchange
 from skitai.net.timers import TICK, sweep
+from skitai.wire.events import RequestHead
 from skitai.wire.fields import Fields
 from skitai.wire.http2.coders import Raw
 from skitai.wire.http2.errors import Code
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from skitai.hub.connection import Connection
     from skitai.hub.http2 import Http2Session
     from skitai.hub.http2_body import Http2Body
-    from skitai.wire.events import RequestHead
+    from skitai.hub.http2_tunnel import Http2Tunnel
+    from skitai.hub.websocket_session import WebSocketSession
 
 #: Bytes read from a file at a time.
 PIECE = 64 * 1024
@@ -53,12 +55,13 @@ class Http2Exchange(Exchange):
         session: of the connection. connection: that it came by. head: of the request. stream: its number.
 
     Attributes:
-        incoming: the request body on its way, ``None`` when there is none.
+        incoming: the request body on its way, ``None`` when there is none. tunnel: what an extended CONNECT asks for.
         is_gone: the stream was reset, or the connection is closed: nothing can be sent.
     """
 
     session: Http2Session
-    incoming: Http2Body | None = None
+    incoming: Http2Body | Http2Tunnel | None = None
+    tunnel: Http2Tunnel | None = None
     is_gone = False
     _section: ResponseSection | None = None
     _is_head_sent = False
@@ -174,12 +177,40 @@ class Http2Exchange(Exchange):
         if not self.is_gone and not self.is_started:
             self.session.promise(self, uri)
 
+    # Extended CONNECT
+
+    def become_upgrade(self, protocol: str) -> None:
+        """Let apps see the GET that asks for another protocol over HTTP/1.1 (RFC 8441 section 5)."""
+        head = self.head
+        self.method = "GET"
+        # A new one: the head that came is remembered for others.
+        self.head = RequestHead("GET", head.target, head.version, head.host, True, tuple(head.fields), head.environ)
+        self.head.upgrade = protocol
+
+    def websocket_carrier(self) -> Http2Tunnel:
+        """See :class:`Exchange`."""
+        assert self.tunnel is not None
+        return self.tunnel
+
+    def switch_protocols(self, fields: Fields, session: WebSocketSession) -> None:
+        """See :class:`Exchange`: answers 200, and what follows on the stream is for ``session``."""
+        tunnel = self.websocket_carrier()
+        self._begin(200, fields, None)
+        self._send_head(False)
+        self.session.flush()
+        tunnel.hand_over(session)
+        self.is_finished = True
+        if self.began:
+            self._log()
+
     # What the session tells
 
     def window_opened(self) -> None:
         """More of the body may be sent."""
         if self._window is not None:
             self._window.set()
+        elif self.tunnel is not None:
+            self.tunnel.go_on()
 
     def lose(self) -> None:
         """The stream is over."""

@@ -35,13 +35,14 @@ class Outbox:
         size: bytes that wait. deadline: for the sweep.
     """
 
-    __slots__ = ("_connection", "_on_empty", "_parts", "_room", "_watcher", "deadline", "size")
+    __slots__ = ("_connection", "_on_empty", "_on_room", "_parts", "_room", "_watcher", "deadline", "size")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._parts: list[bytes | memoryview] = []  # few: an empty deque takes 600 bytes
         self._room: Event | None = None
         self._on_empty: Callable[[], None] | None = None
+        self._on_room: list[Callable[[], None]] | None = None
         self._watcher: Any = None
         self.deadline = NEVER
         self.size = 0
@@ -72,6 +73,15 @@ class Outbox:
         if self._connection.is_closed:
             raise ClientDisconnected("the client closed the connection")
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody should make more before there is room."""
+        return self.size > HIGH_WATER
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` in the hub when there is room again; never when the connection ends before."""
+        self._on_room = [*(self._on_room or ()), callback]
+
     def when_empty(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` in the hub, or at once, when all bytes are sent."""
         if self._is_done:
@@ -87,7 +97,7 @@ class Outbox:
             self._watcher = None
         self._parts.clear()
         self.size = 0
-        self._on_empty = None
+        self._on_empty = self._on_room = None
         self._make_room()
 
     def expire(self) -> None:
@@ -97,6 +107,9 @@ class Outbox:
     def _make_room(self) -> None:
         if self._room is not None:
             self._room.set()
+        callbacks, self._on_room = self._on_room, None
+        for callback in callbacks or ():
+            get_hub().loop.run_callback(callback)
 
     @property
     def _is_done(self) -> bool:

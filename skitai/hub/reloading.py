@@ -11,7 +11,7 @@ from skitai.hub.native import NativeHandler
 from skitai.hub.wsgi import AppRef
 
 if TYPE_CHECKING:
-    from skitai.hub.exchange import Exchange, Http1Exchange
+    from skitai.hub.exchange import Exchange
     from skitai.hub.server import Server
 
 
@@ -33,7 +33,7 @@ class ReloadingHandler(NativeHandler):
         super().__init__(server, point, app_ref)
         self._refresh = app_ref.refresh
 
-    def open_websocket(self, exchange: Http1Exchange) -> None:
+    def open_websocket(self, exchange: Exchange) -> None:
         """See :class:`~skitai.hub.wsgi.WsgiHandler`; a WebSocket keeps the app with which it began."""
         try:
             self._refresh()

@@ -227,10 +227,18 @@ class Server:
 
     def dispatch_upgrade(self, exchange: Exchange) -> None:
         """Hand on an exchange that asks for another protocol: to a handler that speaks it, else as any other."""
-        handler = self._dispatcher.handler(exchange)
-        accept = getattr(handler, "accept_upgrade", None)
-        if accept is None or exchange.path[0] != "/" or not accept(exchange):
+        if not self._is_taken_over(exchange):
             self.dispatch(exchange)
+
+    def dispatch_connect(self, exchange: Exchange) -> None:
+        """Hand on an exchange that is for another protocol alone: a 2xx of anybody else would open it."""
+        if not self._is_taken_over(exchange):
+            is_known = self._dispatcher.handler(exchange) is not None
+            self.answer_soon(exchange, *((405, "", [("Allow", "GET, HEAD")]) if is_known else (404,)))
+
+    def _is_taken_over(self, exchange: Exchange) -> bool:
+        accept = getattr(self._dispatcher.handler(exchange), "accept_upgrade", None)
+        return accept is not None and exchange.path[0] == "/" and bool(accept(exchange))
 
     def route(self, exchange: Exchange) -> Handler | None:
         """Find the handler of an exchange, before it is dispatched."""

@@ -25,9 +25,11 @@ class Carrier(Protocol):
     The carrier calls ``receive``, ``end_of_input``, ``closed`` and ``carrier_drained`` of the session.
 
     Attributes:
-        unsent: bytes that were taken and not sent yet. progressed: monotonic time at which some of them were.
+        session: that is carried. unsent: bytes that were taken and not sent yet.
+        progressed: monotonic time at which some of them were.
     """
 
+    session: WebSocketSession
     unsent: int
     progressed: float
 

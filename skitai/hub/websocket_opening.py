@@ -11,7 +11,6 @@ from skitai.constants import WEBSOCKET_MULTICAST, WS_GROUPCHAT
 from skitai.errors import ClientDisconnected, ConfigurationError
 from skitai.hub import websocket_configuration as configuration
 from skitai.hub.pages import HTML, error_page
-from skitai.hub.websocket_carrier import ConnectionCarrier
 from skitai.hub.websocket_configuration import Configuration
 from skitai.hub.websocket_designs import Called, Pulled
 from skitai.hub.websocket_multicast import Member
@@ -23,7 +22,7 @@ from skitai.wire.websocket import WebSocket
 from skitai.wire.ws_handshake import Offer, Opening, Refusal
 
 if TYPE_CHECKING:
-    from skitai.hub.exchange import Exchange, Http1Exchange
+    from skitai.hub.exchange import Exchange
     from skitai.hub.rooms import Room
     from skitai.hub.server import Server
     from skitai.hub.websocket_carrier import Carrier
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 ALLOW_ORIGIN = "access_control_allow_origin"
 
 
-def open_websocket(handler: WsgiHandler, exchange: Http1Exchange) -> None:
+def open_websocket(handler: WsgiHandler, exchange: Exchange) -> None:
     """Answer a request that asks for a WebSocket; on a worker, in a slot that is given back."""
     server = handler.server
     try:
@@ -53,9 +52,9 @@ Response = tuple[int, Fields, bytes, str | None]
 _Asked = tuple[Response | None, "_Agreed | None"]
 
 
-def _ask(handler: WsgiHandler, exchange: Http1Exchange) -> _Asked:
+def _ask(handler: WsgiHandler, exchange: Exchange) -> _Asked:
     """Call the app; return the response that refuses, or its conversation with what it chose."""
-    offer = ws_handshake.read_request(exchange.method, exchange.header)
+    offer = ws_handshake.read_request(exchange.method, exchange.header, exchange.head.version)
     if isinstance(offer, Refusal):
         return _page(offer.status, offer.detail, offer.fields), None
     if not handler.checks_origin and not _is_allowed_origin(handler.app, exchange):
@@ -114,14 +113,14 @@ def _is_allowed_origin(app: Any, exchange: Exchange) -> bool:
 class _Birth:
     """What is made of a request when everyone agrees."""
 
-    def __init__(self, handler: WsgiHandler, exchange: Http1Exchange, agreed: _Agreed) -> None:
+    def __init__(self, handler: WsgiHandler, exchange: Exchange, agreed: _Agreed) -> None:
         self._handler = handler
         self._server: Server = handler.server
         self._exchange = exchange
         self._offer, self._conversation, self._chosen, self._cookies = agreed
 
     def take_place(self) -> None:
-        """Send the 101 and begin.
+        """Send the 101, or the 200 of HTTP/2, and begin.
 
         Raises:
             ClientDisconnected: the client is gone.
@@ -131,7 +130,7 @@ class _Birth:
         if isinstance(opening, Refusal):
             exchange.respond(*_page(opening.status, opening.detail, opening.fields))
             return
-        carrier = ConnectionCarrier(exchange.connection)
+        carrier = exchange.websocket_carrier()
         session = self._session(carrier, opening)
         carrier.session = session
         session.serve_by(self._servant(session, opening.subprotocol))

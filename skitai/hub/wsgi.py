@@ -15,7 +15,7 @@ from greenlet import GreenletExit
 
 from skitai.constants import NAME, __version__
 from skitai.errors import ClientDisconnected, LocalProtocolError
-from skitai.hub.exchange import Exchange, Http1Exchange
+from skitai.hub.exchange import Exchange
 from skitai.hub.pages import HTML, error_page
 from skitai.hub.slots import Slots
 from skitai.was._context import Context, activate
@@ -218,7 +218,7 @@ class WsgiHandler:
         """The current app."""
         return self._ref.app
 
-    def accept_upgrade(self, exchange: Http1Exchange) -> bool:
+    def accept_upgrade(self, exchange: Exchange) -> bool:
         """Take an exchange that asks for a WebSocket; False when it asks for something else. Called in the hub."""
         if "websocket" not in tokens(exchange.head.upgrade or ""):
             return False
@@ -226,7 +226,7 @@ class WsgiHandler:
             self._server.answer_soon(exchange, 503, "All workers are busy.", [("Retry-After", "1")])
         return True
 
-    def open_websocket(self, exchange: Http1Exchange) -> None:
+    def open_websocket(self, exchange: Exchange) -> None:
         """Ask the app, and answer; runs on a worker greenlet, in a slot."""
         from skitai.hub.websocket_opening import open_websocket
 

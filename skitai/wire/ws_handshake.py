@@ -1,4 +1,4 @@
-"""The opening handshake of a WebSocket (RFC 6455 section 4), of both ends, as header fields."""
+"""The opening handshake of a WebSocket, of both ends, as header fields (RFC 6455 section 4; RFC 8441 section 5)."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ class Offer(NamedTuple):
     """What a client asks for.
 
     Attributes:
-        key: its challenge. subprotocols: it speaks, best first. extensions: the value of its field.
+        key: its challenge; ``None`` over HTTP/2, which needs none. subprotocols: it speaks, best first.
+        extensions: the value of its field.
     """
 
-    key: str
+    key: str | None
     subprotocols: tuple[str, ...]
     extensions: str | None
 
@@ -50,7 +51,7 @@ class Opening(NamedTuple):
     """What both ends agreed on.
 
     Attributes:
-        fields: of the 101 response. subprotocol: ``None`` for none. agreement: on compression.
+        fields: of the 101 response, or the 200 of HTTP/2. subprotocol: ``None`` for none. agreement: on compression.
     """
 
     fields: Fields
@@ -66,17 +67,22 @@ def is_asked_for(upgrade: str | None, connection: str | None) -> bool:
 # The server
 
 
-def read_request(method: str, header: Header) -> Offer | Refusal:
-    """Check a request that asks for a WebSocket (section 4.2.1)."""
+def read_request(method: str, header: Header, http: int = 11) -> Offer | Refusal:
+    """Check a request that asks for a WebSocket (section 4.2.1).
+
+    Args:
+        http: version that it came by; over 20, HTTP/2, the method is that of HTTP/1.1 and there is no key.
+    """
     if method != "GET":
         return Refusal(405, "A WebSocket is opened by GET.", [("Allow", "GET")])
     version = header("sec-websocket-version")
     if version != VERSION:
-        # Section 4.4; RFC 9110 section 15.5.22 wants Upgrade in a 426.
-        fields = [("Upgrade", "websocket"), ("Sec-WebSocket-Version", VERSION)]
-        return Refusal(426, f"This server speaks version {VERSION} of the WebSocket protocol.", fields)
-    key = (header("sec-websocket-key") or "").strip(" \t")
-    if not _is_key(key):
+        # Section 4.4; RFC 9110 section 15.5.22 wants Upgrade in a 426, which HTTP/2 has not.
+        fields = [("Upgrade", "websocket")] if http == 11 else []
+        detail = f"This server speaks version {VERSION} of the WebSocket protocol."
+        return Refusal(426 if fields else 400, detail, [*fields, ("Sec-WebSocket-Version", VERSION)])
+    key = (header("sec-websocket-key") or "").strip(" \t") if http == 11 else None
+    if key is not None and not _is_key(key):
         return Refusal(400, "Sec-WebSocket-Key is not 16 bytes in base64.", [])
     asked = [each.strip(" \t") for each in (header("sec-websocket-protocol") or "").split(",")]
     subprotocols = tuple(each for each in asked if each)
@@ -91,7 +97,9 @@ def accept(offer: Offer, supported: Sequence[str] = (), is_compressing: bool = T
     Args:
         supported: subprotocols that the server speaks, best first; without a common one the connection has none.
     """
-    fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept_key(offer.key))]
+    fields = []
+    if offer.key is not None:
+        fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept_key(offer.key))]
     subprotocol = next((each for each in supported if each in offer.subprotocols), None)
     if subprotocol is not None:
         fields.append(("Sec-WebSocket-Protocol", subprotocol))

@@ -67,7 +67,9 @@ PIECES = [
 def test_sqlite_agrees_where_a_statement_ends(text: str) -> None:
     for before in (text[: position + 1] for position, letter in enumerate(text) if letter == ";"):
         begins_anew = sql.split(before + " next")[-1:] == ["next"]
-        assert begins_anew == sqlite3.complete_statement(before), before
+        # SQLite also calls a text complete that ends inside of a line comment; there one more letter changes nothing.
+        is_end = sqlite3.complete_statement(before) and not sqlite3.complete_statement(before + "x")
+        assert begins_anew == is_end, before
 
 
 @pytest.mark.parametrize(

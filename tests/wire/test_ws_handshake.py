@@ -67,6 +67,18 @@ def test_bad_requests(method: str, changes: dict[str, str | None], status: int, 
     assert status != 426 or ("Upgrade", "websocket") in found.fields
 
 
+def test_request_over_http_2() -> None:
+    """RFC 8441 section 5: no key, no Upgrade, no Connection, in either direction."""
+    offer = ws_handshake.read_request("GET", {"sec-websocket-version": "13", "sec-websocket-protocol": "b"}.get, 20)
+    assert offer == Offer(None, ("b",), None)
+    opening = ws_handshake.accept(offer, ["b"])
+    assert isinstance(opening, Opening)
+    assert opening.fields == [("Sec-WebSocket-Protocol", "b")]
+    found = ws_handshake.read_request("GET", {"sec-websocket-version": "8"}.get, 20)
+    assert isinstance(found, Refusal)
+    assert (found.status, found.fields) == (400, [("Sec-WebSocket-Version", "13")])
+
+
 def test_answers() -> None:
     offer = Offer(KEY, ("a", "b"), "permessage-deflate")
     opening = ws_handshake.accept(offer, ["b", "a"])

@@ -123,8 +123,7 @@ class Requests:
             section = RequestSection(fields)
             if section.host is None:
                 raise RemoteProtocolError("a request needs :authority or Host")
-            if protocol is None:
-                check_target(method, target)
+            check_target("GET" if protocol is not None else method, target)
         except RemoteProtocolError as error:
             raise Refused(_bare(method, target), error.status, str(error)) from error
         head = RequestHead(method, target, 20, section.host, True, section.fields, section.environ)
