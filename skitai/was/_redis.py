@@ -104,6 +104,7 @@ def _open(
         sock.close()
         if isinstance(error, module.redis.RedisError):
             _hide_password(error, database.password)
+            error.__traceback__ = None  # a frame of redis-py's parser holds the error, and it the frame: a cycle
         raise
     return sock, driver
 

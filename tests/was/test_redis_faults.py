@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from typing import Any
 
@@ -60,6 +61,21 @@ def test_a_wrong_password(redis_address: servers.Address, capsys: pytest.Capture
     logs.current().flush()
     assert "wrong-word" not in repr(result) + str(result.error) + capsys.readouterr().out
     assert not _engine.current().databases
+
+
+def test_a_refused_login_leaves_little_for_the_garbage_collector(redis_address: servers.Address) -> None:
+    def fail() -> None:
+        assert was.redis(redis_address.where, auth=("default", "wrong-word")).get("k").getwait(5).code == 714
+
+    fail()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            fail()
+        assert gc.collect() < 20 * 20  # twelve are redis-py's own, of its parser; with the error they would be 115
+    finally:
+        gc.enable()
 
 
 def test_a_refused_port() -> None:
