@@ -58,17 +58,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def make_certificate(folder: Path) -> None:
-    """A certificate for the cases with TLS; nobody verifies it."""
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-
-
 def prepare(cases: Sequence[str]) -> None:
     """Tools there, files enough for 10,000 sockets, and a way out on SIGTERM that still ends the servers."""
-    is_http2 = any("http2" in case or case == "grpc" for case in cases)
-    tools = ["wrk", "taskset", "timeout", *(["h2load", "openssl"] if is_http2 else [])]
+    tools = ["wrk", "taskset", "timeout"]
+    tools += ["h2load"] if any("http2" in case or case == "grpc" for case in cases) else []
+    tools += ["openssl"] if any("tls" in case for case in cases) else []
     for tool in tools:
         if shutil.which(tool) is None:
             packages = "wrk nghttp2-client openssl util-linux coreutils"
@@ -83,8 +77,6 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     prepare(options.case)
     with tempfile.TemporaryDirectory() as folder:
-        if any("tls" in case for case in options.case):
-            make_certificate(Path(folder))
         bench = Bench(options, Path(folder))
         source = source_version()
         sections = bench.run(options.case)

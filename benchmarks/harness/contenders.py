@@ -110,6 +110,12 @@ def granian_http2(*options: str) -> Contender:
     return granian("http2_wsgi:app", *options)
 
 
+def nginx() -> Contender:
+    """nginx with one worker and static files, as a mark of what C does; by TLS only, where ALPN lets it speak both."""
+    command = (str(PEERS_BIN / "python"), "serve_nginx.py", "{port}", "{cert}")
+    return Contender("nginx (static files)", command, ())
+
+
 def grpcio() -> Contender:
     """grpcio's own server."""
     command = (str(PEERS_BIN / "python"), "serve_grpcio.py", "{port}")
@@ -122,6 +128,7 @@ CASES: dict[str, list[Contender]] = {
         ours("http2_wsgi:app", "tls={cert}"),
         hypercorn("--certfile", "{cert}", "--keyfile", "{cert}"),
         granian_http2("--ssl-certificate", "{cert}", "--ssl-keyfile", "{cert}"),
+        nginx(),
     ],
     "grpc": [ours("grpc_saddle:app"), grpcio()],
     "hello": [ours("wsgi_hello:app"), *wsgi_servers("wsgi_hello:app"), uvicorn("asgi_hello:app")],
