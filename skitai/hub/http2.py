@@ -104,6 +104,7 @@ class Http2Session:
         for exchange in list(self._exchanges.values()):
             if exchange.incoming is not None:  # the rest of this one will never come
                 exchange.incoming.fail(ClientDisconnected("the client closed the connection"))
+            exchange.window_opened()  # never again: who waits for it need wait no more
         if not self._exchanges:
             self._connection.abort()
 

@@ -315,6 +315,29 @@ def test_a_window_that_stays_shut_ends_the_stream(serve: Serve, until: Callable[
     until(lambda: server.server.slots.busy == 0)
 
 
+@pytest.mark.parametrize("how", ["list", "parts"])
+def test_a_client_that_leaves_with_its_windows_shut_is_not_waited_for(
+    serve: Serve, until: Callable[..., None], how: str
+) -> None:
+    called: list[str] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        called.append(environ["PATH_INFO"])
+        return [b"hello"] if how == "list" else iter([b"hello", b"again"])
+
+    server = serve(app)
+    encoder = Encoder()
+    connection = server.connect()
+    connection.send(PREFACE + serialize(SETTINGS, 0, 0, (4).to_bytes(2, "big") + bytes(4)))  # a window of 0
+    for number in (1, 3, 5):
+        section = encoder.encode([(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "test")])
+        connection.send(serialize(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, number, section))
+    until(lambda: len(called) == 3)
+    connection.half_close()
+    until(lambda: server.server.connections == 0)
+
+
 def test_a_client_that_reads_nothing_is_closed(serve: Serve, until: Callable[..., None]) -> None:
     server = serve(lambda e, s: (s("200 OK", []), [b"x" * 30_000_000])[1], limits={"write_time": 0.3})
     connection = server.connect(receive_buffer=4096)

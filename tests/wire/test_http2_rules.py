@@ -364,6 +364,30 @@ def test_6_5_3_settings_are_applied_in_order() -> None:
     assert peer.engine.window(1) == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "code"), [(setting(4, 1 << 31), FC), (setting(5, 1), P), (setting(2, 2), P), (setting(8, 2), P)]
+)
+def test_6_5_3_a_value_that_is_not_valid_counts_though_another_follows(first: bytes, code: Code) -> None:
+    Peer().expect_broken(code, serialize(SETTINGS, 0, 0, first + first[:2] + number(0 if first[1] != 5 else 16_384)))
+
+
+def test_6_5_2_unknown_settings_take_no_memory() -> None:
+    peer = Peer()
+    for start in range(9, 9 + 2700 * 10, 2700):
+        peer.say(serialize(SETTINGS, 0, 0, b"".join([setting(each, 1) for each in range(start, start + 2700)])))
+    assert len(peer.answers) == 10 and len(peer.engine._h2.remote_settings) < 10
+
+
+def test_4_3_1_of_all_table_sizes_the_smallest_and_the_last_are_said() -> None:
+    """RFC 7541 section 4.2."""
+    peer = Peer()
+    peer.say(serialize(SETTINGS, 0, 0, setting(1, 500) + setting(1, 100) + setting(1, 900)), peer.headers(1))
+    peer.say(serialize(SETTINGS, 0, 0, setting(1, 900)))  # again, and nothing was said yet
+    peer.engine.send_head(1, [(b":status", b"200")], True)
+    (frame,) = [each for each in peer.collect() if each.kind == HEADERS]
+    assert frame.payload == b"\x3f\x45" + b"\x3f\xe5\x06" + b"\x88"
+
+
 @pytest.mark.parametrize("flags", [0, END_HEADERS])
 def test_6_6_and_8_4_clients_must_not_push(flags: int) -> None:
     peer = Peer()

@@ -201,6 +201,8 @@ class Http2Engine:
         if kind == frames.HEADERS and not self._is_server and frame.stream % 2 == 0:
             raise BrokenConnection(Code.PROTOCOL_ERROR, "a server opened a stream that it had not promised")
         try:
+            if kind == frames.SETTINGS:
+                frame = self._h2.settle(frame)
             if kind == frames.HEADERS and self._is_server:
                 raw = self._h2.take_request(frame)
                 if raw is not None:

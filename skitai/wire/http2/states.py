@@ -7,6 +7,7 @@ streams takes a third of the time. Whatever is not plain goes the way of h2.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +15,7 @@ from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, ConnectionInputs, H2Connection
 from h2.events import Event
 from h2.exceptions import FlowControlError, StreamClosedError
+from h2.settings import SettingCodes
 from h2.stream import StreamClosedBy, StreamInputs, StreamState
 from hyperframe.frame import DataFrame, RstStreamFrame
 from hyperframe.frame import Frame as H2Frame
@@ -25,6 +27,7 @@ from skitai.wire.http2.frames import (
     END_HEADERS,
     END_STREAM,
     HEADERS,
+    SETTINGS,
     Frame,
     frame_header,
     serialize,
@@ -42,6 +45,11 @@ _CONFIGS: Final = {
     )
     for is_client in (False, True)
 }
+
+#: Settings that mean something to h2.
+_KNOWN: Final = frozenset(SettingCodes)
+_setting = struct.Struct("!HI")
+_settings_of, _pack_setting = _setting.iter_unpack, _setting.pack
 
 #: States of a stream in which the peer may send a body.
 _TAKING: Final = frozenset({StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL})
@@ -84,6 +92,29 @@ class States(H2Connection):
     def leave_length(self, number: int) -> None:
         """The engine counts the bytes of a body: h2 would end the connection for one too many."""
         self.streams[number]._expected_content_length = None
+
+    def settle(self, frame: Frame) -> Frame:
+        """Look at the settings of the peer one after the other, as they count (section 6.5.3).
+
+        h2 sees but the last value of each, and keeps those that nobody knows: megabytes, if a peer says all 65,536.
+
+        Returns:
+            The frame with the last value of each setting that there is.
+
+        Raises:
+            h2.exceptions.ProtocolError: a value is not valid.
+        """
+        if not frame.payload:
+            return frame
+        last: dict[int, int] = {}
+        for number, value in _settings_of(frame.payload):
+            self.remote_settings.validate_received_setting(number, value)
+            if number == SettingCodes.HEADER_TABLE_SIZE:
+                self.encoder.header_table_size = value
+            if number in _KNOWN:
+                last[number] = value
+        payload = b"".join([_pack_setting(*setting) for setting in last.items()])
+        return frame._replace(data=serialize(SETTINGS, frame.flags, 0, payload))
 
     def _handle_data_on_closed_stream(
         self, events: list[Event], exc: StreamClosedError, frame: DataFrame
