@@ -136,6 +136,11 @@ class Wire:
         except OSError:
             pass  # closed by the other side, which what follows will see
 
+    def skip(self, words: bytes) -> None:
+        """The other side says this first."""
+        assert self._fill(len(words)) and self._buffer.startswith(words), self._buffer
+        self._buffer = self._buffer[len(words) :]
+
     def next(self) -> Frame | None:
         """The next frame; ``None`` when the other side has closed."""
         if not self._fill(9):
@@ -201,7 +206,9 @@ def refused(stream: int, *codes: int) -> Callable[[Wire], None]:
     """RST_STREAM with one of these codes, and the connection goes on (5.4.2); or it ends as in :func:`broken`."""
 
     def check(wire: Wire) -> None:
-        found = wire.until(lambda each: each.kind == GOAWAY or (each.kind == RST_STREAM and each.stream == stream), "end")
+        found = wire.until(
+            lambda each: each.kind == GOAWAY or (each.kind == RST_STREAM and each.stream == stream), "end"
+        )
         if found.kind == GOAWAY:
             assert int.from_bytes(found.payload[4:8], "big") in codes, wire.frames
             assert wire.next() is None

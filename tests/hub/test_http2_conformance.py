@@ -16,11 +16,9 @@ import trustme
 
 from skitai.net.tls import server_context
 from skitai.settings import Limits, ServerSettings
-from tests.hub.conftest import Running, make_site
 from tests.http2_wire import (
     ACK,
     COMPRESSION_ERROR,
-    CONTINUATION,
     DATA,
     END_HEADERS,
     END_STREAM,
@@ -70,6 +68,7 @@ from tests.http2_wire import (
     string,
     window,
 )
+from tests.hub.conftest import Running, make_site
 
 P, FLOW, CLOSED, SIZE, COMPRESSION = (
     PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR, COMPRESSION_ERROR,
@@ -186,7 +185,12 @@ def _generic(get: bytes, post: bytes, by_scheme: bytes) -> list[Case]:
         ("generic-5-table-size", (headers(1, integer(128, 5, 0x20) + get), answered(1))),
         (
             "generic-5-table-sizes",
-            (headers(1, integer(128, 5, 0x20) + integer(4096, 5, 0x20) + get), answered(1), headers(3, get), answered(3)),
+            (
+                headers(1, integer(128, 5, 0x20) + integer(4096, 5, 0x20) + get),
+                answered(1),
+                headers(3, get),
+                answered(3),
+            ),
         ),
     ]
 
@@ -267,7 +271,11 @@ def _streams(get: bytes, post: bytes) -> list[Case]:
         ("http2-5.1.1-lower-after-the-end", (headers(5, get), ended(5), headers(3, get), broken(P))),
         (
             "http2-5.1.2-one-stream-too-many",
-            (settings((4, 0)), *[headers(each, get) for each in range(1, 259, 2)], only_refused(257, REFUSED_STREAM, P)),
+            (
+                settings((4, 0)),
+                *[headers(each, get) for each in range(1, 259, 2)],
+                only_refused(257, REFUSED_STREAM, P),
+            ),
         ),
         (
             "http2-5.3.1-headers-on-itself",
@@ -355,8 +363,14 @@ def _windows(get: bytes, post: bytes) -> list[Case]:
         ("http2-6.9-0-of-connection", (window(0, 0), broken(P))),
         ("http2-6.9-0-of-stream", (settings((4, 0)), request, window(1, 0), only_refused(1, P))),
         ("http2-6.9-length", (frame(WINDOW_UPDATE, 0, 0, b"123"), broken(SIZE))),
-        ("http2-6.9-length-on-a-stream", (settings((4, 0)), request, frame(WINDOW_UPDATE, 0, 1, b"12345"), broken(SIZE))),
-        ("http2-6.9.1-of-1", (settings((4, 1)), request, got(1, 1), window(1, 3), got(1, 3), window(1, 99), answered_rest)),
+        (
+            "http2-6.9-length-on-a-stream",
+            (settings((4, 0)), request, frame(WINDOW_UPDATE, 0, 1, b"12345"), broken(SIZE)),
+        ),
+        (
+            "http2-6.9.1-of-1",
+            (settings((4, 1)), request, got(1, 1), window(1, 3), got(1, 3), window(1, 99), answered_rest),
+        ),
         ("http2-6.9.1-of-connection", (settings(), window(0, LARGEST), window(0, LARGEST), broken(FLOW))),
         (
             "http2-6.9.1-of-stream",
@@ -369,8 +383,17 @@ def _windows(get: bytes, post: bytes) -> list[Case]:
         (
             "http2-6.9.2-negative",
             (
-                settings((4, 3)), request, got(1, 3), settings((4, 2)), acknowledged, alive,
-                window(1, 1), window(1, 1), got(1, 1), reset(1), alive,
+                settings((4, 3)),
+                request,
+                got(1, 3),
+                settings((4, 2)),
+                acknowledged,
+                alive,
+                window(1, 1),
+                window(1, 1),
+                got(1, 1),
+                reset(1),
+                alive,
             ),
         ),  # fmt: skip
         ("http2-6.9.2-too-large", (request, settings((4, LARGEST + 1)), broken(FLOW))),
@@ -428,7 +451,12 @@ def _messages(get: bytes, post: bytes, scheme: str) -> list[Case]:
         ),
         (
             "http2-8.1.1-length-of-several",
-            (headers(1, post + section(("content-length", "1")), OPEN), data(1, b"test", 0), data(1), only_refused(1, P)),
+            (
+                headers(1, post + section(("content-length", "1")), OPEN),
+                data(1, b"test", 0),
+                data(1),
+                only_refused(1, P),
+            ),
         ),
         (
             "http2-8.1.1-too-short",

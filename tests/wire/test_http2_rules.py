@@ -514,7 +514,23 @@ def test_8_1_trailers_end_a_body() -> None:
 def test_8_1_headers_in_the_middle_without_an_end() -> None:
     peer = Peer()
     peer.say(peer.headers(1, POST, end=False))
-    peer.expect_broken(P, peer.headers(1, [("x-sum", "1")], end=False))
+    peer.expect_reset(1, P, peer.headers(1, [("x-sum", "1")], end=False))
+
+
+@pytest.mark.parametrize("how", ["priority", "padding", "continuation"])
+@pytest.mark.parametrize("lengths", [["x"], ["1", "2"], ["0", "-1"]])
+def test_8_1_1_malformed_requests_end_their_stream_only_however_they_are_framed(how: str, lengths: list[str]) -> None:
+    peer = Peer()
+    section = peer.section([*POST, *[("content-length", each) for each in lengths]])
+    said = {
+        "priority": serialize(HEADERS, END_HEADERS | 0x20, 1, number(0) + b"\x10" + section),
+        "padding": serialize(HEADERS, END_HEADERS | PADDED, 1, b"\x01" + section + b"\0"),
+        "continuation": serialize(HEADERS, 0, 1, section[:9]) + serialize(CONTINUATION, END_HEADERS, 1, section[9:]),
+    }
+    peer.expect_reset(1, P, said[how])
+    assert not peer.engine.streams and not peer.engine._h2.streams
+    (event,) = peer.say(peer.headers(3))
+    assert isinstance(event, RequestStarted)
 
 
 @pytest.mark.parametrize(
@@ -687,6 +703,34 @@ def test_client_8_3_2_malformed_responses(fields: list[tuple[str, str]]) -> None
     ask(peer)
     events = peer.say(peer.headers(1, fields))
     assert is_reset(events, 1) or peer.engine.is_broken
+
+
+@pytest.mark.parametrize(
+    ("fields", "end"),
+    [
+        ([(":status", "103")], True),
+        ([(":status", "101")], True),
+        ([*OK, ("content-length", "0"), ("content-length", "1")], True),
+        ([*OK, ("content-length", "x")], False),
+        ([*OK, ("x", "a\nb")], True),
+    ],
+)
+def test_client_8_1_1_the_server_is_told_and_the_connection_goes_on(fields: list[tuple[str, str]], end: bool) -> None:
+    peer = Peer(is_server=False)
+    ask(peer)
+    peer.expect_reset(1, P, peer.headers(1, fields, end=end))
+    assert peer.resets() == [(1, P)] and not peer.engine._h2.streams
+    ask(peer)
+    (event,) = peer.say(peer.headers(3, OK))
+    assert isinstance(event, ResponseStarted)
+
+
+def test_client_a_response_in_two_frames_that_ends_its_stream() -> None:
+    peer = Peer(is_server=False)
+    ask(peer)
+    (event,) = peer.say(serialize(HEADERS, END_STREAM, 1, b"\x88"), serialize(CONTINUATION, END_HEADERS, 1))
+    assert isinstance(event, ResponseStarted) and event.has_ended
+    assert not peer.engine.streams and not peer.engine._h2.streams
 
 
 def test_client_8_1_1_a_body_longer_than_said() -> None:
