@@ -5,6 +5,7 @@ Nothing here comes from the engine under test, so that both cannot be wrong in t
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import NamedTuple
@@ -131,10 +132,8 @@ class Wire:
         self.send(hello)
 
     def send(self, content: bytes) -> None:
-        try:
+        with contextlib.suppress(OSError):  # closed by the other side, which what follows will see
             self._sock.sendall(content)
-        except OSError:
-            pass  # closed by the other side, which what follows will see
 
     def skip(self, words: bytes) -> None:
         """The other side says this first."""

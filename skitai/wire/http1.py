@@ -25,8 +25,8 @@ from skitai.wire.sections import RequestSection
 from skitai.wire.target import check_target
 
 __all__ = [
-    "END", "LAST_CHUNK", "Data", "End", "NoRequest", "RequestHead", "RequestReader", "ResponseHead", "ResponseReader", "chunk",
-    "header_value", "last_chunk", "serialize_request",
+    "END", "LAST_CHUNK", "Data", "End", "NoRequest", "RequestHead", "RequestReader", "ResponseHead", "ResponseReader",
+    "chunk", "header_value", "last_chunk", "serialize_request",
 ]  # fmt: skip
 
 _REQUEST_LINE = re.compile(rf"({TOKEN}) ([!\"$-~]++) HTTP/([0-9])\.([0-9])\r\n")

@@ -1,7 +1,7 @@
 """Conformance of the server over sockets, case by case as public suites check it, with TLS and without.
 
-The numbers are those of RFC 9113 and RFC 7541 (``http2`` and ``hpack``; the older RFC 7540 numbered some otherwise) and of
-the groups of what every server must bear (``generic``).
+The numbers are those of RFC 9113 (``http2``; some were others in RFC 7540) and RFC 7541 (``hpack``); ``generic`` is
+what every server must bear.
 """
 
 from __future__ import annotations
@@ -395,7 +395,7 @@ def _windows(get: bytes, post: bytes) -> list[Case]:
                 reset(1),
                 alive,
             ),
-        ),  # fmt: skip
+        ),
         ("http2-6.9.2-too-large", (request, settings((4, LARGEST + 1)), broken(FLOW))),
         (
             "http2-6.9.2-too-large-with-its-updates",

@@ -433,6 +433,10 @@ class Http2Engine:
         """Return how many bytes of a body may go out now in one frame; 0 or less: wait for WindowOpened."""
         return self._h2.room(number)
 
+    def window_of_peer(self, number: int) -> int:
+        """Return how many bytes of a body may come before more of it is acknowledged; the stream is open."""
+        return int(self._h2.remote_flow_control_window(number))
+
     def acknowledge(self, number: int, size: int) -> None:
         """A part of a body was consumed: the peer may send as much again."""
         if size and not self.is_broken:
