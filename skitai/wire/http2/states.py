@@ -122,11 +122,12 @@ class States(H2Connection):
             return frame
         last: dict[int, int] = {}
         for number, value in _settings_of(frame.payload):
+            if number not in _KNOWN:
+                continue
             self.remote_settings.validate_received_setting(number, value)
             if number == SettingCodes.HEADER_TABLE_SIZE:
                 self.encoder.header_table_size = value
-            if number in _KNOWN:
-                last[number] = value
+            last[number] = value
         payload = b"".join([_pack_setting(*setting) for setting in last.items()])
         return frame._replace(data=serialize(SETTINGS, frame.flags, 0, payload))
 
