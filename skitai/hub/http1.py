@@ -344,8 +344,8 @@ class Http1Session:
         self._exchange = None
         self._parts = None
         data = b""
-        # Where HTTP/2 is spoken as well, who says neither may have meant the preface of HTTP/2, and would take an answer
-        # for frames: the connection is closed without one (RFC 9113 section 3.4).
+        # Where HTTP/2 is spoken as well, who says neither may have meant the preface of HTTP/2, and take an answer for
+        # frames: the connection is closed without one (RFC 9113 section 3.4).
         if not isinstance(error, NoRequest) or self._connection.transport.protocol is not None:
             data = error_response(error.status, str(error), self._connection.server.common_fields, keep_alive=False)
             self._connection.try_send(data)
