@@ -14,7 +14,7 @@ from skitai.hub.http2 import Http2Session
 from skitai.hub.pages import error_response
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.fields import tokens
-from skitai.wire.http1 import END, Data, RequestHead, RequestReader
+from skitai.wire.http1 import END, Data, NoRequest, RequestHead, RequestReader
 from skitai.wire.http2.frames import PREFACE
 from skitai.wire.http2.heads import upgraded_head
 
@@ -26,6 +26,7 @@ MOST_PIPELINED = 64 * 1024
 #: Bytes of a body that an app left unread which are read and dropped to keep the connection; with more it is closed.
 MOST_DROPPED = 64 * 1024
 
+_PRI = PREFACE[:16]
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # What the session waits for.
@@ -119,10 +120,11 @@ class Http1Session:
         """The first bytes of a connection tell its protocol (RFC 9113 sections 3.2 and 3.3)."""
         begin = self._reader.leftover + data
         agreed = self._connection.transport.protocol
-        if agreed == "h2" or (agreed is None and begin[: len(PREFACE)] == PREFACE[: len(begin)]):
-            if agreed is None and len(begin) < len(PREFACE):
-                self._reader.feed(data)  # an HTTP/1.1 request may begin with P as well
-                return
+        if agreed is None and len(begin) < len(PREFACE) and PREFACE.startswith(begin):
+            self._reader.feed(data)  # an HTTP/1.1 request may begin with P as well
+            return
+        # Who begins as HTTP/2 does and goes on otherwise is told so in HTTP/2.
+        if agreed == "h2" or (agreed is None and begin.startswith(_PRI)):
             self._connection.session = session = Http2Session(self._connection)
             session.receive(begin)
             return
@@ -341,8 +343,12 @@ class Http1Session:
         exchange = self._exchange
         self._exchange = None
         self._parts = None
-        data = error_response(error.status, str(error), self._connection.server.common_fields, keep_alive=False)
-        self._connection.try_send(data)
+        data = b""
+        # Where HTTP/2 is spoken as well, who says neither may have meant the preface of HTTP/2, and take an answer for
+        # frames: the connection is closed without one (RFC 9113 section 3.4).
+        if not isinstance(error, NoRequest) or self._connection.transport.protocol is not None:
+            data = error_response(error.status, str(error), self._connection.server.common_fields, keep_alive=False)
+            self._connection.try_send(data)
         self._connection.server.log_refused(self._connection, exchange, error, len(data))
         self._connection.close()
 

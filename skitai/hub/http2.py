@@ -12,6 +12,7 @@ from gevent import get_hub
 from skitai.errors import ClientDisconnected, LocalProtocolError, RemoteProtocolError
 from skitai.hub.http2_body import Http2Body
 from skitai.hub.http2_exchange import Http2Exchange
+from skitai.hub.http2_rest import Rest
 from skitai.hub.http2_tunnel import Http2Tunnel
 from skitai.hub.outbox import Outbox
 from skitai.net.timers import NEVER, TICK, sweep
@@ -56,6 +57,7 @@ class Http2Session:
 
     Attributes:
         engine: of the protocol. outbox: what is on its way to the client.
+        rests: of requests that are answered and still come, by stream.
 
     Raises:
         ValueError: the HTTP2-Settings are not valid; nothing was sent.
@@ -69,6 +71,7 @@ class Http2Session:
         self.outbox = Outbox(connection)
         # By stream. One that was reset stays until its app has noticed: what counts is the work that a client causes.
         self._exchanges: dict[int, Http2Exchange] = {}
+        self.rests: dict[int, Rest] = {}
         self._is_corked = False
         self._unflushed = 0
         self._is_ending = False
@@ -108,6 +111,7 @@ class Http2Session:
         for exchange in list(self._exchanges.values()):
             if exchange.incoming is not None:  # the rest of this one will never come
                 exchange.incoming.fail(ClientDisconnected("the client closed the connection"))
+            exchange.window_opened()  # never again: who waits for it need wait no more
         if not self._exchanges:
             self._connection.abort()
 
@@ -117,6 +121,8 @@ class Http2Session:
         self.outbox.close()
         for exchange in list(self._exchanges.values()):
             exchange.lose()
+        for rest in list(self.rests.values()):
+            rest.leave()
 
     def expire(self) -> None:
         """The client has sent nothing whole for too long, or nothing at all."""
@@ -162,11 +168,15 @@ class Http2Session:
         exchange = self._exchanges.get(event.stream)
         if exchange is not None:
             exchange.lose()
+        elif event.stream in self.rests:
+            self.rests[event.stream].leave()
 
     def _receive_trailers(self, event: TrailersReceived) -> None:
         exchange = self._exchanges.get(event.stream)
         if exchange is not None and exchange.incoming is not None:
             exchange.incoming.end(event.fields)
+        elif event.stream in self.rests:
+            self.rests[event.stream].leave()
 
     def _begin_refused(self, event: RequestRefused) -> None:
         exchange = self._add(event.stream, event.head)
@@ -241,6 +251,8 @@ class Http2Session:
         incoming = exchange.incoming if exchange is not None else None
         if exchange is None or incoming is None:
             self.engine.acknowledge(event.stream, event.size)
+            if event.stream in self.rests:
+                self.rests[event.stream].receive(event.size, event.has_ended)
             return
         incoming.receive(event.content, event.size, event.has_ended)
 
@@ -278,12 +290,27 @@ class Http2Session:
         incoming, exchange.incoming = exchange.incoming, None
         if incoming is not None:
             incoming.drop()
-        if code is not None or stream in self.engine.streams:
-            # Without an error: the response is complete, and the rest of the request is of no use (section 8.1).
-            self.engine.reset(stream, Code.NO_ERROR if code is None else code)
+        if code is not None:
+            self.engine.reset(stream, code)
+        elif stream in self.engine.streams:
+            self._leave_rest(exchange)
         if not self._is_corked:
             self.flush()
             self._go_on()
+
+    def _leave_rest(self, exchange: Http2Exchange) -> None:
+        """It was answered before all of it came. Wait for the rest where the client stops by itself, or has sent it."""
+        stream, length = exchange.stream, exchange.head.length
+        is_under_way = length is not None and length - exchange.bytes_in <= self.engine.window_of_peer(stream)
+        if exchange.status >= 300 or is_under_way:
+            self.rests[stream] = Rest(self, stream)
+        else:
+            self.stop_rest(stream)
+
+    def stop_rest(self, stream: int) -> None:
+        """The response is complete, and the rest of the request is of no use: that is no error (section 8.1)."""
+        self.engine.reset(stream, Code.NO_ERROR)
+        self.flush()
 
     def consumed(self, exchange: Http2Exchange, size: int) -> None:
         """Bytes of a request body were taken: the client may send as many again."""

@@ -288,6 +288,8 @@ class Http2Exchange(Exchange):
 
     def _wait_for_window(self) -> None:
         self.session.flush()
+        if self.connection.input_ended:
+            raise ClientDisconnected("the client closed the connection, and can open no window any more")
         if self._window is None:
             self._window = Event()
         self._window.clear()

@@ -25,12 +25,14 @@ from skitai.wire.sections import RequestSection
 from skitai.wire.target import check_target
 
 __all__ = [
-    "END", "LAST_CHUNK", "Data", "End", "RequestHead", "RequestReader", "ResponseHead", "ResponseReader", "chunk",
-    "header_value", "last_chunk", "serialize_request",
+    "END", "LAST_CHUNK", "Data", "End", "NoRequest", "RequestHead", "RequestReader", "ResponseHead", "ResponseReader",
+    "chunk", "header_value", "last_chunk", "serialize_request",
 ]  # fmt: skip
 
 _REQUEST_LINE = re.compile(rf"({TOKEN}) ([!\"$-~]++) HTTP/([0-9])\.([0-9])\r\n")
 _HTTP1_REQUEST_LINE = re.compile(rf"({TOKEN}) ([!\"$-~]++) HTTP/1\.([0-9])\r\n")
+# Of what looks like a request line, the second word is a target and the third a version: both have more than letters.
+_WORDS = re.compile(r"[A-Za-z]++(?: [A-Za-z]++){2,}+\r\n")
 _STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?+\r\n")
 _LENGTH = re.compile(r"[0-9]{1,19}")
 
@@ -38,6 +40,10 @@ _LENGTH = re.compile(r"[0-9]{1,19}")
 _MOST_LEADING = 8
 # Interim responses before the final one. A server has use for two or three.
 _MOST_INTERIM = 32
+
+
+class NoRequest(RemoteProtocolError):
+    """What came does not even look like a request: its sender may not understand an answer (RFC 9112 section 2.2)."""
 
 
 class RequestReader(Reader[RequestHead]):
@@ -137,6 +143,8 @@ class RequestReader(Reader[RequestHead]):
     def _check_first_line(self, line: str) -> None:
         match = _REQUEST_LINE.fullmatch(line)
         if match is None:
+            if _WORDS.fullmatch(line):
+                raise NoRequest("neither a target nor a version is in the first line")
             raise RemoteProtocolError("the request line is not valid")
         if match[3] != "1":
             raise RemoteProtocolError("only HTTP/1.1 and HTTP/1.0 are spoken here", 505)

@@ -17,6 +17,7 @@ import trustme
 from gevent.event import Event
 from hpack import Encoder
 
+from skitai.hub import http2_rest
 from skitai.hub.site import Site
 from skitai.net.tls import server_context
 from skitai.settings import Limits
@@ -315,6 +316,29 @@ def test_a_window_that_stays_shut_ends_the_stream(serve: Serve, until: Callable[
     until(lambda: server.server.slots.busy == 0)
 
 
+@pytest.mark.parametrize("how", ["list", "parts"])
+def test_a_client_that_leaves_with_its_windows_shut_is_not_waited_for(
+    serve: Serve, until: Callable[..., None], how: str
+) -> None:
+    called: list[str] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        called.append(environ["PATH_INFO"])
+        return [b"hello"] if how == "list" else iter([b"hello", b"again"])
+
+    server = serve(app)
+    encoder = Encoder()
+    connection = server.connect()
+    connection.send(PREFACE + serialize(SETTINGS, 0, 0, (4).to_bytes(2, "big") + bytes(4)))  # a window of 0
+    for number in (1, 3, 5):
+        section = encoder.encode([(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "test")])
+        connection.send(serialize(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, number, section))
+    until(lambda: len(called) == 3)
+    connection.half_close()
+    until(lambda: server.server.connections == 0)
+
+
 def test_a_client_that_reads_nothing_is_closed(serve: Serve, until: Callable[..., None]) -> None:
     server = serve(lambda e, s: (s("200 OK", []), [b"x" * 30_000_000])[1], limits={"write_time": 0.3})
     connection = server.connect(receive_buffer=4096)
@@ -421,7 +445,8 @@ def test_an_app_that_reads_slowly_holds_its_client_back(serve: Serve) -> None:
 
 
 @pytest.mark.row("H2-07")
-def test_bodies_that_are_too_large(serve: Serve) -> None:
+def test_bodies_that_are_too_large(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http2_rest, "LINGER_TIME", 0.1)
     server = serve(echo, limits={"body_bytes": 200_000})
     client = connect(server)
     told = client.open("POST", "/", [("content-length", "200001")], end=False)
@@ -443,11 +468,57 @@ def test_a_body_that_comes_too_slowly(serve: Serve) -> None:
 
 def test_an_answer_before_the_body_tells_the_client_to_stop(serve: Serve) -> None:
     client = connect(serve(hello))
-    stream = client.open("POST", "/", [("content-length", "99999")], end=False)
+    stream = client.open("POST", "/", [("content-length", "999999")], end=False)
     answer = client.finish(stream)
     assert (answer.status, answer.body) == (200, b"hello")
+    client.until(lambda: stream not in client.engine.streams)
     for _ in range(20):  # what is sent nevertheless costs the others nothing
         assert client.request("POST", "/", b"x" * 200_000).status == 200
+
+
+@pytest.mark.parametrize(("status", "size"), [("404 Not Found", 999_999), ("200 OK", 200_000)])
+def test_but_not_at_once_where_that_would_cost_it_the_answer(serve: Serve, status: str, size: int) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response(status, [])
+        return [b"hello"]
+
+    client = connect(serve(app))
+    for _ in range(5):
+        stream = client.open("POST", "/", [("content-length", str(size))], end=False)
+        answer = client.answers[stream]
+        left = size
+        while left:  # it sends all, and reads beside it
+            client.until(lambda stream=stream: client.engine.window(stream) > 0)
+            count = min(left, client.engine.window(stream))
+            left -= count
+            client.engine.send_data(stream, b"x" * count, not left)
+            client.flush()
+        assert client.finish(stream).status == int(status[:3]) and answer.reset is None
+
+
+@needs_curl
+@pytest.mark.row("H2-07")
+def test_curl_gets_a_404_for_an_upload(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "upload").write_bytes(bytes(1_000_000))
+    server = serve(lambda environ, start_response: (start_response("404 Not Found", []), [b"nothing here"])[1])
+    command = [str(CURL), "-s", "--max-time", "5", "--http2-prior-knowledge", "-w", "%{http_code} %{http_version}"]
+    command += ["-o", str(tmp_path / "answer"), "--data-binary", f"@{tmp_path / 'upload'}"]
+    done = subprocess.run([*command, f"http://127.0.0.1:{server.port}/"], capture_output=True)
+    assert (done.stdout, done.returncode) == (b"404 2", 0)
+
+
+def test_the_rest_of_an_answered_request_may_take_its_time_but_not_for_ever(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, until: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(http2_rest, "LINGER_TIME", 0.1)
+    monkeypatch.setattr(http2_rest, "LINGER_BYTES", 100_000)
+    client = connect(serve(site=Site()))
+    slow = client.open("POST", "/", [("content-length", "999999")], end=False)
+    assert client.finish(slow).status == 404
+    client.until(lambda: slow not in client.engine.streams)
+    large = client.open("POST", "/", end=False)
+    client.send(large, b"x" * 200_000)
+    assert client.finish(large).status == 404
 
 
 def test_a_body_that_came_and_was_not_read_gives_its_window_back(serve: Serve, until: Callable[..., None]) -> None:

@@ -364,6 +364,30 @@ def test_6_5_3_settings_are_applied_in_order() -> None:
     assert peer.engine.window(1) == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "code"), [(setting(4, 1 << 31), FC), (setting(5, 1), P), (setting(2, 2), P), (setting(8, 2), P)]
+)
+def test_6_5_3_a_value_that_is_not_valid_counts_though_another_follows(first: bytes, code: Code) -> None:
+    Peer().expect_broken(code, serialize(SETTINGS, 0, 0, first + first[:2] + number(0 if first[1] != 5 else 16_384)))
+
+
+def test_6_5_2_unknown_settings_take_no_memory() -> None:
+    peer = Peer()
+    for start in range(9, 9 + 2700 * 10, 2700):
+        peer.say(serialize(SETTINGS, 0, 0, b"".join([setting(each, 1) for each in range(start, start + 2700)])))
+    assert len(peer.answers) == 10 and len(peer.engine._h2.remote_settings) < 10
+
+
+def test_4_3_1_of_all_table_sizes_the_smallest_and_the_last_are_said() -> None:
+    """RFC 7541 section 4.2."""
+    peer = Peer()
+    peer.say(serialize(SETTINGS, 0, 0, setting(1, 500) + setting(1, 100) + setting(1, 900)), peer.headers(1))
+    peer.say(serialize(SETTINGS, 0, 0, setting(1, 900)))  # again, and nothing was said yet
+    peer.engine.send_head(1, [(b":status", b"200")], True)
+    (frame,) = [each for each in peer.collect() if each.kind == HEADERS]
+    assert frame.payload == b"\x3f\x45" + b"\x3f\xe5\x06" + b"\x88"
+
+
 @pytest.mark.parametrize("flags", [0, END_HEADERS])
 def test_6_6_and_8_4_clients_must_not_push(flags: int) -> None:
     peer = Peer()
@@ -490,7 +514,23 @@ def test_8_1_trailers_end_a_body() -> None:
 def test_8_1_headers_in_the_middle_without_an_end() -> None:
     peer = Peer()
     peer.say(peer.headers(1, POST, end=False))
-    peer.expect_broken(P, peer.headers(1, [("x-sum", "1")], end=False))
+    peer.expect_reset(1, P, peer.headers(1, [("x-sum", "1")], end=False))
+
+
+@pytest.mark.parametrize("how", ["priority", "padding", "continuation"])
+@pytest.mark.parametrize("lengths", [["x"], ["1", "2"], ["0", "-1"]])
+def test_8_1_1_malformed_requests_end_their_stream_only_however_they_are_framed(how: str, lengths: list[str]) -> None:
+    peer = Peer()
+    section = peer.section([*POST, *[("content-length", each) for each in lengths]])
+    said = {
+        "priority": serialize(HEADERS, END_HEADERS | 0x20, 1, number(0) + b"\x10" + section),
+        "padding": serialize(HEADERS, END_HEADERS | PADDED, 1, b"\x01" + section + b"\0"),
+        "continuation": serialize(HEADERS, 0, 1, section[:9]) + serialize(CONTINUATION, END_HEADERS, 1, section[9:]),
+    }
+    peer.expect_reset(1, P, said[how])
+    assert not peer.engine.streams and not peer.engine._h2.streams
+    (event,) = peer.say(peer.headers(3))
+    assert isinstance(event, RequestStarted)
 
 
 @pytest.mark.parametrize(
@@ -663,6 +703,34 @@ def test_client_8_3_2_malformed_responses(fields: list[tuple[str, str]]) -> None
     ask(peer)
     events = peer.say(peer.headers(1, fields))
     assert is_reset(events, 1) or peer.engine.is_broken
+
+
+@pytest.mark.parametrize(
+    ("fields", "end"),
+    [
+        ([(":status", "103")], True),
+        ([(":status", "101")], True),
+        ([*OK, ("content-length", "0"), ("content-length", "1")], True),
+        ([*OK, ("content-length", "x")], False),
+        ([*OK, ("x", "a\nb")], True),
+    ],
+)
+def test_client_8_1_1_the_server_is_told_and_the_connection_goes_on(fields: list[tuple[str, str]], end: bool) -> None:
+    peer = Peer(is_server=False)
+    ask(peer)
+    peer.expect_reset(1, P, peer.headers(1, fields, end=end))
+    assert peer.resets() == [(1, P)] and not peer.engine._h2.streams
+    ask(peer)
+    (event,) = peer.say(peer.headers(3, OK))
+    assert isinstance(event, ResponseStarted)
+
+
+def test_client_a_response_in_two_frames_that_ends_its_stream() -> None:
+    peer = Peer(is_server=False)
+    ask(peer)
+    (event,) = peer.say(serialize(HEADERS, END_STREAM, 1, b"\x88"), serialize(CONTINUATION, END_HEADERS, 1))
+    assert isinstance(event, ResponseStarted) and event.has_ended
+    assert not peer.engine.streams and not peer.engine._h2.streams
 
 
 def test_client_8_1_1_a_body_longer_than_said() -> None:

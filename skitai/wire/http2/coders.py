@@ -92,10 +92,14 @@ class SectionEncoder(Encoder):
     @header_table_size.setter
     def header_table_size(self, value: int) -> None:
         value = min(value, MOST_TABLE_BYTES)
+        if value == self.header_table.maxsize:
+            return  # setting it would make hpack forget that a change is still to be said
         self.header_table.maxsize = value
-        if self.header_table.resized:
-            self.table_size_changes.append(value)
-            self._kept.clear()
+        # Of many changes the smallest and the last are said (RFC 7541 section 4.2).
+        smallest = min([value, *self.table_size_changes])
+        self.table_size_changes = [value] if smallest == value else [smallest, value]
+        self.header_table.resized = True
+        self._kept.clear()
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
         """See :class:`hpack.Encoder`."""

@@ -201,6 +201,8 @@ class Http2Engine:
         if kind == frames.HEADERS and not self._is_server and frame.stream % 2 == 0:
             raise BrokenConnection(Code.PROTOCOL_ERROR, "a server opened a stream that it had not promised")
         try:
+            if kind == frames.SETTINGS:
+                frame = self._h2.settle(frame)
             if kind == frames.HEADERS and self._is_server:
                 raw = self._h2.take_request(frame)
                 if raw is not None:
@@ -218,11 +220,13 @@ class Http2Engine:
                 handler = _HANDLERS.get(type(event))
                 if handler is not None:
                     handler(self, event, events, now)
-        except BrokenConnection:
-            raise
+        except StreamError as error:
+            self._end_malformed(frame.stream, error, events, now)
+            return
         except H2Error as error:
             raise BrokenConnection(_code_of(error), str(error)) from error
-        if frame.stream and (kind == frames.RST_STREAM or frame.flags & frames.END_STREAM):
+        # Of a section in many frames the first one says whether it ends the stream.
+        if frame.stream and (kind in (frames.RST_STREAM, frames.CONTINUATION) or frame.flags & frames.END_STREAM):
             self._retire(frame.stream)
 
     def _was_open(self, number: int) -> bool:
@@ -234,6 +238,12 @@ class Http2Engine:
         self.reset(number, error.code)
         events.append(StreamReset(number, error.code, True, str(error)))
         self._caps.count_reset(now)
+
+    def _end_malformed(self, number: int, error: StreamError, events: list[Event], now: float) -> None:
+        """h2 could make nothing of a header section; a request that begins with it has no stream here yet."""
+        if number not in self.streams:
+            self.streams[number] = _Stream()
+        self._end_stream(number, error, events, now)
 
     def _on_request(self, event: h2_events.Event, events: list[Event], now: float) -> None:
         assert isinstance(event, h2_events.RequestReceived)
@@ -423,6 +433,10 @@ class Http2Engine:
         """Return how many bytes of a body may go out now in one frame; 0 or less: wait for WindowOpened."""
         return self._h2.room(number)
 
+    def window_of_peer(self, number: int) -> int:
+        """Return how many bytes of a body may come before more of it is acknowledged; the stream is open."""
+        return int(self._h2.remote_flow_control_window(number))
+
     def acknowledge(self, number: int, size: int) -> None:
         """A part of a body was consumed: the peer may send as much again."""
         if size and not self.is_broken:
@@ -432,9 +446,7 @@ class Http2Engine:
         """End a stream before its time; nothing when it has ended."""
         if self.streams.pop(number, None) is None or self.is_broken:
             return
-        stream = self._h2.streams.get(number)
-        if stream is not None and not stream.closed:  # else both sides have ended it, and only its content was wrong
-            self._h2.reset_stream(number, code)
+        self._h2.end(number, code)
         self._h2.retire(number)
 
     def ping(self, data: bytes) -> None:

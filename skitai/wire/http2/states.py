@@ -7,24 +7,29 @@ streams takes a third of the time. Whatever is not plain goes the way of h2.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Final
 
 from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, ConnectionInputs, H2Connection
 from h2.events import Event
-from h2.exceptions import FlowControlError, StreamClosedError
+from h2.exceptions import FlowControlError, ProtocolError, StreamClosedError
+from h2.settings import SettingCodes
 from h2.stream import StreamClosedBy, StreamInputs, StreamState
-from hyperframe.frame import DataFrame, RstStreamFrame
+from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame
 from hyperframe.frame import Frame as H2Frame
 
 from skitai.wire.http2.coders import Raw, SectionDecoder, SectionEncoder
+from skitai.wire.http2.errors import Code, StreamError
 from skitai.wire.http2.frames import (
     CONTINUATION,
     DATA,
     END_HEADERS,
     END_STREAM,
     HEADERS,
+    RST_STREAM,
+    SETTINGS,
     Frame,
     frame_header,
     serialize,
@@ -42,6 +47,11 @@ _CONFIGS: Final = {
     )
     for is_client in (False, True)
 }
+
+#: Settings that mean something to h2.
+_KNOWN: Final = frozenset(SettingCodes)
+_setting = struct.Struct("!HI")
+_settings_of, _pack_setting = _setting.iter_unpack, _setting.pack
 
 #: States of a stream in which the peer may send a body.
 _TAKING: Final = frozenset({StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL})
@@ -81,9 +91,59 @@ class States(H2Connection):
         self._closed_streams[number] = stream.closed_by
         return True
 
+    def end(self, number: int, code: int) -> None:
+        """Reset a stream that is there.
+
+        h2 lets nobody reset one that both sides have ended; but when what ended it is malformed, its sender is told
+        (section 8.1.1).
+        """
+        stream = self.streams.get(number)
+        if stream is not None and not stream.closed:
+            self.reset_stream(number, code)
+        elif stream is not None:
+            self._data_to_send += serialize(RST_STREAM, 0, number, code.to_bytes(4, "big"))
+
     def leave_length(self, number: int) -> None:
         """The engine counts the bytes of a body: h2 would end the connection for one too many."""
         self.streams[number]._expected_content_length = None
+
+    def settle(self, frame: Frame) -> Frame:
+        """Look at the settings of the peer one after the other, as they count (section 6.5.3).
+
+        h2 sees but the last value of each, and keeps those that nobody knows: megabytes, if a peer says all 65,536.
+
+        Returns:
+            The frame with the last value of each setting that there is.
+
+        Raises:
+            h2.exceptions.ProtocolError: a value is not valid.
+        """
+        if not frame.payload:
+            return frame
+        last: dict[int, int] = {}
+        for number, value in _settings_of(frame.payload):
+            if number not in _KNOWN:
+                continue
+            self.remote_settings.validate_received_setting(number, value)
+            if number == SettingCodes.HEADER_TABLE_SIZE:
+                self.encoder.header_table_size = value
+            last[number] = value
+        payload = b"".join([_pack_setting(*setting) for setting in last.items()])
+        return frame._replace(data=serialize(SETTINGS, frame.flags, 0, payload))
+
+    def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[H2Frame], list[Event]]:
+        """What h2 finds wrong with a message, such as two lengths or trailers that do not end it, ends its stream only.
+
+        Raises:
+            StreamError: the message is malformed (section 8.1.1).
+        """
+        try:
+            return super()._receive_headers_frame(frame)
+        except ProtocolError as error:
+            # Subclasses are about the state of the stream, and numbers of a server about what it promised.
+            if type(error) is not ProtocolError or not frame.stream_id % 2 or frame.stream_id not in self.streams:
+                raise
+            raise StreamError(Code.PROTOCOL_ERROR, str(error)) from error
 
     def _handle_data_on_closed_stream(
         self, events: list[Event], exc: StreamClosedError, frame: DataFrame
