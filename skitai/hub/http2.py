@@ -202,10 +202,12 @@ class Http2Session:
             return
         if event.has_ended:
             self._server.dispatch(exchange)
-        elif event.head.protocol is None:
+        elif event.head.method != "CONNECT":
             self._begin_body(exchange)
-        else:
+        elif event.head.protocol is not None:
             self._begin_tunnel(exchange, event.head.protocol)
+        else:
+            self._server.dispatch(exchange)  # what would follow is no body: it is refused at once
 
     def begin_upgraded(self, head: RequestHead, before: Exchange) -> None:
         """Answer the request that asked for the upgrade on stream 1; its body was read by HTTP/1.1 (``before``)."""

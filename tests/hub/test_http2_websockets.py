@@ -29,7 +29,7 @@ from skitai.wire.websocket import WebSocket
 from skitai.wire.ws_messages import Close, Event
 from tests.browser import Browser, needs_browser
 from tests.hub.conftest import PATIENCE, Fixed, Running
-from tests.hub.http2_client import Http2Client
+from tests.hub.http2_client import Answer, Http2Client
 from tests.hub.test_websockets import configured, documented, echo
 
 Serve = Callable[..., Running]
@@ -251,6 +251,16 @@ def test_what_opens_and_what_does_not(
 def test_connect_that_has_ended_opens_nothing(serve: Serve, client: Open) -> None:
     first = client(serve(echo))
     assert first.finish(first.open("CONNECT", "/", ASKING, end=True)).status == 405
+
+
+def test_connect_to_a_host_is_refused_at_once(serve: Serve, client: Open) -> None:
+    first = client(serve(echo))
+    raw = [raw_field(b":method", b"CONNECT"), raw_field(b":authority", b"elsewhere.example:443")]
+    stream = first.engine.open(raw, False)
+    first.answers[stream] = Answer()
+    first.flush()
+    answer = first.finish(stream)
+    assert (answer.status, answer.get("allow")) == (405, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 
 
 def test_frames_ahead_of_the_answer(serve: Serve, client: Open) -> None:
