@@ -43,6 +43,9 @@ TEST = [
     "bottle>=0.13",
     "coverage>=7.6",
     "flask>=3.0",
+    # The generated modules and the client of others for what Skitai serves by descriptors of its own.
+    "grpcio-health-checking>=1.66",
+    "grpcio-reflection>=1.66",
     # The foreign parser that our own is compared with, never imported by skitai itself.
     "httptools>=0.6.4",
     # A foreign HTTP/2 server for our client, in a process of its own.

@@ -134,8 +134,67 @@ def half_read(target: str, message: bytes, count: int) -> int:
     return read + sum(1 for _ in started)
 
 
+def reflect(target: str, symbols: list[str], extended: str = "") -> dict[str, Any]:
+    """Read what a server says of itself into a pool that knows nothing else."""
+    from google.protobuf.descriptor_pb2 import FileDescriptorProto
+    from google.protobuf.descriptor_pool import DescriptorPool
+    from google.protobuf.message_factory import GetMessageClass
+    from grpc_reflection.v1alpha import reflection_pb2
+    from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+    channel = channel_to(target, None)
+    database = ProtoReflectionDescriptorDatabase(channel)
+    pool = DescriptorPool(database)
+    found: dict[str, Any] = {"services": list(database.get_services()), "files": {}, "missing": []}
+    for symbol in symbols:
+        try:
+            file = pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            found["missing"].append(symbol)
+        else:
+            found["files"][symbol] = [file.name, [each.name for each in file.dependencies]]
+    if extended:
+        # That class does not ask the server for the file of an extension, whatever it says.
+        numbers = list(database.FindAllExtensionNumbers(extended))
+        asked = [
+            reflection_pb2.ServerReflectionRequest(
+                file_containing_extension={"containing_type": extended, "extension_number": number}
+            )
+            for number in numbers
+        ]
+        found["extensions"] = {}
+        for version in ("v1", "v1alpha"):  # whose messages are alike
+            invoke = channel.stream_stream(
+                f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+                reflection_pb2.ServerReflectionRequest.SerializeToString,
+                reflection_pb2.ServerReflectionResponse.FromString,
+            )
+            files = [each.file_descriptor_response.file_descriptor_proto[0] for each in invoke(iter(asked), timeout=20)]
+            names = [FileDescriptorProto.FromString(each).name for each in files]
+            found["extensions"][version] = dict(zip(numbers, names, strict=True))
+    if "routeguide.RouteGuide" in found["services"]:
+        # A call with nothing but what the server said.
+        method = pool.FindServiceByName("routeguide.RouteGuide").methods_by_name["GetFeature"]
+        takes, gives = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+        invoke = channel.unary_unary("/routeguide.RouteGuide/GetFeature", takes.SerializeToString, gives.FromString)
+        found["name"] = invoke(takes(latitude=7), timeout=20).name
+    return found
+
+
+def check_health(target: str, service: str) -> list[str]:
+    """Ask by the stub of others; the name of a serving status, or of an error."""
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    stub = health_pb2_grpc.HealthStub(channel_to(target, None))
+    try:
+        response = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=20, wait_for_ready=True)
+    except grpc.RpcError as error:
+        return [error.code().name]
+    return [health_pb2.HealthCheckResponse.ServingStatus.Name(response.status)]
+
+
 def main() -> None:
-    table = {function.__name__: function for function in (call, many, talk, half_read)}
+    table = {function.__name__: function for function in (call, many, talk, half_read, reflect, check_health)}
     while True:
         try:
             name, args, options = pickle.load(sys.stdin.buffer)

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from skitai.errors import ClientDisconnected, GrpcCode, GrpcError
+from skitai.net import logs
 from skitai.net import pool as workers
 from skitai.net.timers import NEVER, sweep
 from skitai.saddle.lazy import lazy
@@ -15,13 +16,15 @@ from skitai.wire.grpc import messages
 from skitai.wire.grpc.messages import MessageReader
 from skitai.wire.grpc.metadata import decode_metadata, encode_metadata, parse_timeout
 from skitai.wire.grpc.methods import Method, parse
-from skitai.wire.grpc.status import status_fields
+from skitai.wire.grpc.status import SERVER_FAULTS, encode_message, status_fields
 
 if TYPE_CHECKING:
     from skitai.saddle.service import Was
 
 #: Bytes of a request that are taken at a time.
 PIECE = 64 * 1024
+#: Characters of a path and of a text that are logged.
+MOST_LOGGED = 200
 #: Of every response; the second says what clients may send.
 FIELDS: Fields = [("Content-Type", "application/grpc"), ("grpc-accept-encoding", messages.ACCEPTED)]
 _COMPRESSED: Fields = [*FIELDS, ("grpc-encoding", "gzip")]
@@ -192,6 +195,8 @@ class GrpcCall:
         self.is_over = True
         exchange = self._exchange
         trailers = self.trailers(error)
+        if error is not None:
+            self._note(error)
         if exchange.is_started:
             exchange.finish(trailers)
         else:
@@ -208,6 +213,19 @@ class GrpcCall:
         sweep.forget(self)
         if not self.is_over:
             workers.spawn(self._end_late)
+
+    def _note(self, error: GrpcError) -> None:
+        """Say in the app log how the call ended: its status of HTTP, which the request log has, is 200 in any case.
+
+        What is no fault of the server is left out where requests are not logged either.
+        """
+        code, exchange = error.code, self._exchange
+        is_fault = code in SERVER_FAULTS
+        if is_fault or exchange.began:
+            text = f"{exchange.raw_path[:MOST_LOGGED]} ended with grpc-status {code:d} {code.name}"
+            if error.details:
+                text += f": {encode_message(error.details)[:MOST_LOGGED]}"
+            logs.current().app.log(text, "error" if is_fault else "info", self._was.log_tag)
 
     def _end_late(self) -> None:
         error = _deadline_exceeded()

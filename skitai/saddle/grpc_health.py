@@ -71,32 +71,22 @@ class Health:
 
 @cache
 def _messages() -> tuple[type[Any], type[Any]]:
-    """Return the classes of request and response, and make the methods known.
-
-    They live in a pool of their own: an app may import the generated module of the same names besides.
-    """
+    """Return the classes of request and response, and make the methods known."""
     methods.require_protobuf()
     from google.protobuf.descriptor_pb2 import FileDescriptorProto
-    from google.protobuf.descriptor_pool import DescriptorPool
     from google.protobuf.message_factory import GetMessageClass
 
-    file = FileDescriptorProto(name="health.proto", package="grpc.health.v1", syntax="proto3")
+    file = FileDescriptorProto(name="grpc/health/v1/health.proto", package="grpc.health.v1", syntax="proto3")
     request = file.message_type.add(name="HealthCheckRequest")
     request.field.add(name="service", number=1, type=9, label=1)
     response = file.message_type.add(name="HealthCheckResponse")
     status = response.enum_type.add(name="ServingStatus")
     for number, name in enumerate(("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")):
         status.value.add(name=name, number=number)
-    kind = ".grpc.health.v1.HealthCheckResponse.ServingStatus"
-    response.field.add(name="status", number=1, type=14, label=1, type_name=kind)
-    pool = DescriptorPool()
-    pool.Add(file)
-    found = [GetMessageClass(pool.FindMessageTypeByName(f"grpc.health.v1.{each.name}")) for each in file.message_type]
-    takes, gives = found
-    methods.register(
-        [
-            methods.Method(SERVICE, "Check", takes, gives, False, False),
-            methods.Method(SERVICE, "Watch", takes, gives, False, True),
-        ]
-    )
-    return takes, gives
+    kinds = [f".{file.package}.{each.name}" for each in file.message_type]
+    response.field.add(name="status", number=1, type=14, label=1, type_name=f"{kinds[1]}.ServingStatus")
+    service = file.service.add(name="Health")
+    service.method.add(name="Check", input_type=kinds[0], output_type=kinds[1])
+    service.method.add(name="Watch", input_type=kinds[0], output_type=kinds[1], server_streaming=True)
+    takes, gives = methods.add_file(file).message_types_by_name.values()
+    return GetMessageClass(takes), GetMessageClass(gives)

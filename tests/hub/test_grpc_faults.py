@@ -11,7 +11,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from skitai.errors import ClientDisconnected, GrpcError
+from skitai.errors import ClientDisconnected, GrpcCode, GrpcError
 from skitai.hub.site import Site
 from skitai.net import logs
 from skitai.saddle import Saddle
@@ -198,7 +198,8 @@ def test_bodies_that_are_wrong(caller: Any, method: str, body: bytes, coding: st
         return
     assert status(answer) == code
     assert it.guide.calls == 0
-    assert it.server.app_text() == ""
+    (line,) = it.server.app_text().splitlines()
+    assert f"/{method} ended with grpc-status {GrpcCode[code]:d} {code}: " in line
     assert "gzip" in answer.get("grpc-accept-encoding")
 
 
@@ -232,7 +233,7 @@ def test_the_deadline_of_a_stream_that_nobody_reads(caller: Any) -> None:
     answer = it.client.finish(stream)
     assert answer.trailers is not None and ("grpc-status", "4") in answer.trailers
     assert it.guide.is_over.wait(5)
-    assert it.server.app_text() == ""
+    assert "[expt:" not in it.server.app_text()
 
 
 def test_the_deadline_of_a_stream_that_nobody_sends(caller: Any) -> None:
@@ -243,6 +244,9 @@ def test_the_deadline_of_a_stream_that_nobody_sends(caller: Any) -> None:
     assert (answer.status, answer.get("grpc-status")) == (200, "4")
     assert it.guide.is_over.wait(5)
     assert [type(error) for error in it.guide.errors] == [GrpcError]
+    until(lambda: it.server.server.slots.busy == 0)
+    (line,) = it.server.app_text().splitlines()  # once, although the function raised it as well
+    assert line.endswith(f"{SERVICE}/RecordRoute ended with grpc-status 4 DEADLINE_EXCEEDED: the deadline has passed")
 
 
 def test_a_client_that_gives_up_or_goes(caller: Any) -> None:

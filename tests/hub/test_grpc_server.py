@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import sys
 from collections.abc import Callable, Iterator
@@ -187,7 +188,11 @@ def test_unknown_methods_and_services(start: Any, client: GrpcioClient) -> None:
     assert client.call(server.port, "NoSuch", POINT)["code"] == "UNIMPLEMENTED"
     assert client.call(server.port, "RouteChat")["code"] == "UNIMPLEMENTED"  # described, and not routed
     assert client.call(server.port, "GetFeature", POINT, service="no.Such")["code"] == "UNIMPLEMENTED"
-    assert server.app_text() == ""
+    assert [line.partition("] ")[2] for line in server.app_text().splitlines()] == [
+        f"/routeguide.RouteGuide/{name} ended with grpc-status 12 UNIMPLEMENTED:"
+        f" there is no method /routeguide.RouteGuide/{name}"
+        for name in ("NoSuch", "RouteChat")  # the request log has a 404 for the third
+    ]
 
 
 def test_a_method_that_no_module_describes(start: Any, client: GrpcioClient) -> None:
@@ -210,7 +215,45 @@ def test_errors_of_the_function_with_details_and_metadata(start: Any, client: Gr
     assert (outcome["code"], outcome["details"]) == ("NOT_FOUND", "nichts da: ☃ 100%")
     assert ("hint", "try again") in outcome["trailing"] and ("hint-bin", b"\0\xff") in outcome["trailing"]
     assert client.call(server.port, "ListFeatures", pb.Rectangle())["code"] == "NOT_FOUND"
+
+
+def logged(server: Any) -> list[list[str]]:
+    """Category and text of each line of the app log that tells how a call ended."""
+    lines = [line[20:].partition("] ") for line in server.app_text().splitlines() if "grpc-status" in line]
+    return [[before.lstrip("[").partition(":")[0], text] for before, _, text in lines]
+
+
+@pytest.mark.row("SAD-GRPC-03", "LOG-06")
+def test_the_app_log_says_what_a_200_really_was(start: Any, client: GrpcioClient) -> None:
+    server = start(raising(GrpcError("UNAVAILABLE", "☃\nforged " + "x" * 500)))
+    assert client.call(server.port, "GetFeature", POINT)["code"] == "UNAVAILABLE"
+    (request,), (line,) = server.request_lines(), server.app_text().splitlines()
+    assert " POST /routeguide.RouteGuide/GetFeature HTTP/2.0 200 " in request
+    (transaction,) = re.findall(r" (GTID-\S+ \d+) ", request)
+    assert f"[error:{transaction.replace(' ', '/')}]" in line
+    text = ("%E2%98%83%0Aforged " + "x" * 500)[:200]
+    assert line.endswith(f"/routeguide.RouteGuide/GetFeature ended with grpc-status 14 UNAVAILABLE: {text}")
+
+    assert client.call(server.port, "ListFeatures", pb.Rectangle())["code"] == "UNAVAILABLE"  # after a message
+    assert [category for category, _ in logged(server)] == ["error", "error"]
+
+
+def test_which_ends_of_calls_are_logged(start: Any, client: GrpcioClient) -> None:
+    server = start(guide())
+    assert client.call(server.port, "GetFeature", POINT)["code"] == "OK"
     assert server.app_text() == ""
+    server = start(raising(GrpcError("NOT_FOUND")))
+    client.call(server.port, "GetFeature", POINT)
+    assert logged(server) == [["info", "/routeguide.RouteGuide/GetFeature ended with grpc-status 5 NOT_FOUND"]]
+    server = start(raising(GrpcError("NOT_FOUND")))
+    server.server.access_log = None  # as by request_log=False
+    client.call(server.port, "GetFeature", POINT)
+    assert server.app_text() == ""
+    server = start(raising(ValueError("secret")))
+    server.server.access_log = None
+    client.call(server.port, "GetFeature", POINT)
+    text = "/routeguide.RouteGuide/GetFeature ended with grpc-status 2 UNKNOWN: internal error"
+    assert logged(server) == [["error", text]]
 
 
 def test_statuses_of_http_become_statuses_of_grpc(start: Any, client: GrpcioClient) -> None:
@@ -359,7 +402,7 @@ def test_deadlines(start: Any, client: GrpcioClient, method: str) -> None:
     outcome = client.call(server.port, method, POINT, POINT, timeout=0.15, pause=10 if "R" in method else 0)
     assert outcome["code"] == "DEADLINE_EXCEEDED"
     assert told.wait(5)
-    assert server.app_text() == ""
+    assert "[expt:" not in server.app_text()
 
 
 @pytest.mark.parametrize("method", ["ListFeatures", "RouteChat"])

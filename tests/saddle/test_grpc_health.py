@@ -1,4 +1,4 @@
-"""The health service, asked by grpcio with the generated messages of its own package's names."""
+"""The health service, asked by the stub and the generated messages that belong to grpcio."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from skitai import was
 from skitai.errors import GrpcCode
 from skitai.hub.site import Site
 from skitai.saddle.grpc_health import SERVICE, Health, _messages
+from skitai.wire.grpc import methods
 from tests.grpcio_peers import GrpcioClient
 from tests.hub.conftest import Fixed, Running, serve
 
-pytest.importorskip("grpc", reason="pip install grpcio")
+pytest.importorskip("grpc_health", reason="pip install grpcio-health-checking")
 _ = serve
 
 
@@ -27,17 +28,11 @@ def start(health: Health, serve: Any) -> Running:
 def test_asked_by_grpcio(serve: Any) -> None:
     client = GrpcioClient()
     health = Health()
-    server = start(health, serve)
-    _, response = _messages()
-
-    def check(name: str) -> Any:
-        request = _messages()[0](service=name)
-        return client.call(server.port, "Check", request, service=SERVICE)
-
-    assert response.FromString(check("")["messages"][0]).status == 1
-    assert check("routeguide.RouteGuide")["code"] == "NOT_FOUND"
+    target = f"localhost:{start(health, serve).port}"
+    assert client.order("check_health", target, "") == ["SERVING"]
+    assert client.order("check_health", target, "routeguide.RouteGuide") == ["NOT_FOUND"]
     health.set("routeguide.RouteGuide", False)
-    assert response.FromString(check("routeguide.RouteGuide")["messages"][0]).status == 2
+    assert client.order("check_health", target, "routeguide.RouteGuide") == ["NOT_SERVING"]
     client.end()
 
 
@@ -59,9 +54,12 @@ def test_a_watch_hears_of_changes_and_ends_with_its_client(serve: Any) -> None:
 
 
 def test_the_generated_module_of_the_same_names_can_be_imported() -> None:
-    health_pb2 = pytest.importorskip("grpc_health.v1.health_pb2", reason="pip install grpcio-health-checking")
+    from grpc_health.v1 import health_pb2
+
     Health()
     assert (
         health_pb2.HealthCheckRequest(service="x").SerializeToString()
         == _messages()[0](service="x").SerializeToString()
     )
+    method = methods.find(SERVICE, "Watch")
+    assert method == (SERVICE, "Watch", *_messages(), False, True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from skitai.errors import ConfigurationError, GrpcCode, GrpcError
@@ -34,9 +33,37 @@ class Method(NamedTuple):
 _known: dict[tuple[str, str], Method] = {}
 
 
-def register(methods: Iterable[Method]) -> None:
-    """Make methods known that no generated module describes."""
-    _known.update({(method.service, method.name): method for method in methods})
+#: Of the files that Skitai brings itself.
+_own_pools: list[Any] = []
+
+
+def add_file(file: Any) -> Any:
+    """Make the services of a file known that no generated module describes.
+
+    It gets a pool of its own: an app may import the generated module of the same names besides.
+
+    Args:
+        file: a ``FileDescriptorProto`` that imports nothing. Each name is to be added once.
+
+    Returns:
+        its descriptor.
+    """
+    from google.protobuf.descriptor_pool import DescriptorPool
+
+    pool = DescriptorPool()
+    pool.Add(file)
+    descriptor = pool.FindFileByName(file.name)
+    for service in descriptor.services_by_name.values():
+        _known.update({(service.full_name, each.name): _method(each) for each in service.methods})
+    _own_pools.append(pool)
+    return descriptor
+
+
+def pools() -> list[Any]:
+    """Return the pools of descriptors as :func:`find` prefers them: those of :func:`add_file`, then that of modules."""
+    from google.protobuf.descriptor_pool import Default
+
+    return [*_own_pools, Default()]
 
 
 def find(service: str, name: str) -> Method | None:
@@ -56,18 +83,21 @@ def find_by_path(path: str) -> Method | None:
 
 
 def _look_up(service: str, name: str) -> Method | None:
-    pools = sys.modules.get("google.protobuf.descriptor_pool")
-    if pools is None:  # then no generated module was imported either
+    module = sys.modules.get("google.protobuf.descriptor_pool")
+    if module is None:  # then no generated module was imported either
         return None
-    from google.protobuf.message_factory import GetMessageClass
-
     try:
-        descriptor = pools.Default().FindMethodByName(f"{service}.{name}")
+        return _method(module.Default().FindMethodByName(f"{service}.{name}"))
     except (KeyError, TypeError):  # TypeError: no text that UTF-8 can write
         return None
+
+
+def _method(descriptor: Any) -> Method:
+    from google.protobuf.message_factory import GetMessageClass
+
     return Method(
-        service,
-        name,
+        descriptor.containing_service.full_name,
+        descriptor.name,
         GetMessageClass(descriptor.input_type),
         GetMessageClass(descriptor.output_type),
         descriptor.client_streaming,

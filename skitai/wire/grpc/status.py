@@ -14,6 +14,11 @@ from skitai.wire.grpc.metadata import decode_metadata, encode_metadata
 #: Characters of a ``grpc-message`` before it is encoded: a header section of a status must not be refused for it.
 MOST_DETAILS: Final = 1024
 
+#: Codes that speak of the server; all others answer what the client asked for, or did.
+SERVER_FAULTS: Final = frozenset(
+    {GrpcCode.UNKNOWN, GrpcCode.DEADLINE_EXCEEDED, GrpcCode.INTERNAL, GrpcCode.UNAVAILABLE, GrpcCode.DATA_LOSS}
+)
+
 #: What a response of HTTP that is none of gRPC means to a client, by the specification.
 _FROM_RESPONSE: Final[Mapping[int, GrpcCode]] = {
     400: GrpcCode.INTERNAL,
