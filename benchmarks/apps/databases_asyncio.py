@@ -32,10 +32,10 @@ async def begin() -> None:
             )  # fmt: skip
 
 
-async def query_all(sql: str, count: int) -> int:
+async def query_all(sql: str, count: int, column: int | str) -> int:
     """The sum over all rows of ``count`` equal queries."""
     results = await asyncio.gather(*(pool.fetch(sql) for _ in range(count)))
-    return sum(row[0] for rows in results for row in rows)
+    return sum(row[column] for rows in results for row in rows)
 
 
 async def get_all(count: int) -> int:
@@ -44,14 +44,14 @@ async def get_all(count: int) -> int:
 
 
 async def app(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Awaitable[None]]) -> None:
-    """``/one/4``, ``/rows/4``, ``/get/4``."""
+    """``/one/4``, ``/rows/4``, ``/named/4``, ``/get/4``."""
     if pool is None:
         await begin()
     kind, _, count = scope["path"].strip("/").partition("/")
     if kind == "get":
         found = await get_all(int(count))
     else:
-        found = await query_all(ONE if kind == "one" else ROWS, int(count))
+        found = await query_all(ONE if kind == "one" else ROWS, int(count), "n" if kind == "named" else 0)
     body = b"%d" % found
     fields = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": fields})

@@ -7,6 +7,7 @@ from typing import Any
 
 import gevent
 import psycopg2
+import psycopg2.extras
 import redis
 from databases_sql import CONNECTIONS, ONE, POSTGRES, REDIS, ROWS, answer
 from gevent.queue import LifoQueue
@@ -25,14 +26,14 @@ cache = redis.Redis(
 cache.set("one", 1)
 
 
-def query(sql: str) -> list[Any]:
+def query(sql: str, cursor_factory: Any = None) -> list[Any]:
     """The rows of a query, on a connection of the pool."""
     connection = free.get()
     try:
         if connection is None:
             connection = psycopg2.connect(**POSTGRES)
             connection.autocommit = True
-        with connection.cursor() as cursor:
+        with connection.cursor(cursor_factory=cursor_factory) as cursor:
             cursor.execute(sql)
             rows: list[Any] = cursor.fetchall()
             return rows
@@ -46,6 +47,12 @@ def query_all(sql: str, count: int) -> int:
     return sum(row[0] for each in queries for row in each.get())
 
 
+def query_all_by_name(sql: str, count: int) -> int:
+    """The same with rows that have names."""
+    queries = [gevent.spawn(query, sql, psycopg2.extras.RealDictCursor) for _ in range(count)]
+    return sum(row["n"] for each in queries for row in each.get())
+
+
 def get_all(count: int) -> int:
     """The sum of ``count`` values of Redis."""
     values = [gevent.spawn(cache.get, "one") for _ in range(count)]
@@ -53,7 +60,12 @@ def get_all(count: int) -> int:
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """``/one/4``, ``/rows/4``, ``/get/4``."""
+    """``/one/4``, ``/rows/4``, ``/named/4``, ``/get/4``."""
     kind, _, count = environ["PATH_INFO"].strip("/").partition("/")
-    found = get_all(int(count)) if kind == "get" else query_all(ONE if kind == "one" else ROWS, int(count))
+    if kind == "get":
+        found = get_all(int(count))
+    elif kind == "named":
+        found = query_all_by_name(ROWS, int(count))
+    else:
+        found = query_all(ONE if kind == "one" else ROWS, int(count))
     return answer(start_response, found)

@@ -15,7 +15,14 @@ was.redis(*CACHE).set("one", 1).wait(10)
 
 
 def query(sql: str, count: int) -> int:
-    """The sum over all rows of ``count`` equal queries."""
+    """The sum over all rows of ``count`` equal queries, as tuples."""
+    db = was.postgresql(*POOL)
+    requests = [db.execute(sql) for _ in range(count)]
+    return sum(row[0] for request in requests for row in request.getwait(10).tuples)
+
+
+def query_by_name(sql: str, count: int) -> int:
+    """The same with rows that have names."""
     db = was.postgresql(*POOL)
     requests = [db.execute(sql) for _ in range(count)]
     return sum(row.n for request in requests for row in request.getwait(10).data)
@@ -29,7 +36,12 @@ def get(count: int) -> int:
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """``/one/4``, ``/rows/4``, ``/get/4``."""
+    """``/one/4``, ``/rows/4``, ``/named/4``, ``/get/4``."""
     kind, _, count = environ["PATH_INFO"].strip("/").partition("/")
-    found = get(int(count)) if kind == "get" else query(ONE if kind == "one" else ROWS, int(count))
+    if kind == "get":
+        found = get(int(count))
+    elif kind == "rows":
+        found = query(ROWS, int(count))
+    else:
+        found = query_by_name(ONE if kind == "one" else ROWS, int(count))
     return answer(start_response, found)

@@ -93,7 +93,8 @@ def check_session(port: int) -> Sequence[str]:
 DATABASE_PAGES = [
     *((f"/one/{count}", b"%d" % count, f"PostgreSQL, {count} concurrent `select 1`") for count in (1, 4, 16)),
     *(
-        (f"/rows/{count}", b"%d" % (count * 499_500), f"PostgreSQL, {count} concurrent selects of 1,000 rows")
+        (f"/{kind}/{count}", b"%d" % (count * 499_500), f"PostgreSQL, {count} concurrent selects of 1,000 rows{read}")
+        for kind, read in (("rows", ", read as tuples"), ("named", ", read by name"))
         for count in (1, 4, 16)
     ),
     *((f"/get/{count}", b"%d" % count, f"Redis, {count} concurrent GET") for count in (1, 16)),

@@ -66,7 +66,9 @@ NOTES = {
     "databases": [
         "plain WSGI or ASGI apps, 20 connections to PostgreSQL each; PostgreSQL and Redis share the core of wrk, so "
         "where that is used up the rates are those of the database: read the CPU",
-        "rows: ours are dicts with attributes, those of psycopg2 tuples, those of asyncpg its records",
+        "rows read as tuples: `result.tuples` of ours, what psycopg2 makes, the records of asyncpg; read by name: "
+        "`result.data` of ours, which are dicts with attributes, the dicts of psycopg2's RealDictCursor, the records "
+        "of asyncpg; `select 1` is read by name from ours and by position from the others",
     ],
     "saddle": [
         "all but Starlette on this project's server, from one environment; Starlette is served by uvicorn, so its row "

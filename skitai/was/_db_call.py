@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from skitai.was._db_connection import Command
+from skitai.was._db_result import DbResult
 from skitai.was._db_target import Target
-from skitai.was._result import Result
 
 _SCALARS = frozenset({str, bytes, int, float, bool, type(None)})
 #: Modules whose types can be compared safely; those of bson are the ids and numbers of MongoDB.
@@ -34,7 +34,7 @@ class DbCall(NamedTuple):
     target: Target
     command: Command
     options: DbOptions
-    result: type[Result]
+    result: type[DbResult]
     name: str
 
     @property

@@ -29,7 +29,7 @@ class Answer(NamedTuple):
     """What a database answered.
 
     Attributes:
-        data: rows, or the value of a command.
+        data: :class:`skitai.lib.rows.Records`, or the value of a command; ``[]`` for a statement without rows.
         rowcount: rows that were found or changed; -1 when the database does not say.
         lastrowid: of the last row that was inserted, where the database says so.
     """
@@ -43,7 +43,8 @@ class DbConnection(ABC):
     """A connection that one greenlet at a time uses, on a worker greenlet.
 
     Attributes:
-        pool: it belongs to. opened: monotonic time. deadline: while it idles in the pool: when it is closed.
+        pool: it belongs to. opened: monotonic time.
+        deadline: when what it does is aborted; while it idles in the pool: when it is closed.
         uses: how often it was taken from the pool.
         is_spent: it was aborted or cancelled, and is not to be used again.
     """
@@ -113,8 +114,11 @@ class DbConnection(ABC):
     # For the sweep
 
     def expire(self) -> None:
-        """It idled for too long."""
-        self.pool.retire(self)
+        """It idled for too long, or what it does takes too long."""
+        if not self.pool.retire(self):
+            self.deadline = NEVER
+            self.is_spent = True
+            self.abort()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.pool.database} used {self.uses} times>"

@@ -9,13 +9,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from gevent.event import AsyncResult
 
 from skitai.errors import ConnectFailed, ReadTimeout, SkitaiError
-from skitai.net.timers import NEVER
+from skitai.net.timers import NEVER, HasDeadline
 from skitai.was import _settings
 from skitai.was._db_work import perform
 
@@ -26,6 +25,23 @@ if TYPE_CHECKING:
 
 #: Opens a connection: the pool it is for, and the monotonic time at which that must be done.
 Connect = Callable[["DbPool", float], "DbConnection"]
+
+
+class Turn(HasDeadline, Protocol):
+    """What waits for a connection without a greenlet.
+
+    With 32 pages of 16 queries each, on 20 connections, a parked greenlet with a timer for each query cost a quarter of
+    the time of the process.
+    """
+
+    def accept(self, connection: DbConnection | None) -> None:
+        """Take a connection, or ``None``: a place for one of its own. It is in the queue no more."""
+
+    def begin(self) -> None:
+        """Go on with what was accepted, on a worker greenlet; returns at once."""
+
+    def serve(self) -> Turn | None:
+        """Go on with what was accepted, on this worker greenlet; return the turn that is to be served next."""
 
 
 class DbPool:
@@ -45,7 +61,7 @@ class DbPool:
         self._busy: set[DbConnection] = set()
         self._opening = 0
         # Each gets a connection, or None: a place for one of its own.
-        self._waiting: deque[AsyncResult[DbConnection | None]] = deque()
+        self._waiting: deque[AsyncResult[DbConnection | None] | Turn] = deque()
 
     # Use: may block, so only on a greenlet
 
@@ -64,10 +80,31 @@ class DbPool:
             connection = self._wait(deadline)
         elif connection is None:
             self._opening += 1
-        if connection is None:
-            connection = self._open(deadline)
+        return self.take(connection, deadline)
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether :meth:`checkout` has to wait until somebody gives a connection back."""
+        return not self._idle and len(self._busy) + self._opening >= self.most
+
+    def enqueue(self, turn: Turn) -> None:
+        """Let ``turn`` wait for a connection, behind those who wait already. Its own deadline is watched."""
+        self._waiting.append(turn)
+        self.engine.sweep.watch(turn)
+
+    def dequeue(self, turn: Turn) -> bool:
+        """Let ``turn`` wait no longer; return whether it did."""
+        self.engine.sweep.forget(turn)
+        try:
+            self._waiting.remove(turn)
+        except ValueError:  # it has what it waited for
+            return False
+        return True
+
+    def take(self, given: DbConnection | None, deadline: float) -> DbConnection:
+        """Return a connection for what a turn was given; see :meth:`checkout`."""
+        connection = self._open(deadline) if given is None else given
         connection.uses += 1
-        connection.deadline = NEVER
         return connection
 
     def checkin(self, connection: DbConnection, *, is_broken: bool = False) -> None:
@@ -76,18 +113,44 @@ class DbPool:
         Args:
             is_broken: something went wrong that it may not survive: it is closed.
         """
-        if is_broken or self._is_too_old(connection) or self._is_surplus or not self._make_reusable(connection):
-            self._close(connection)
-        elif not self._hand_on(connection):
-            self._rest(connection)
+        turn = self.pass_on(connection, is_broken=is_broken)
+        if turn is not None:
+            turn.begin()
 
-    def retire(self, connection: DbConnection) -> None:
-        """Close ``connection``, which idles."""
-        if connection in self._idle:
-            self._idle.remove(connection)
-            self.engine.sweep.forget(connection)
-            connection.close()
-            self._forget_if_empty()
+    def pass_on(self, connection: DbConnection, *, is_broken: bool = False) -> Turn | None:
+        """Take ``connection`` back as :meth:`checkin` does, from a worker greenlet that has nothing else to do.
+
+        Returns:
+            The turn that has it now, and is to be done by whoever calls, instead of another greenlet. This takes a
+            tenth off the time of a page whose 16 queries wait for connections.
+        """
+        is_old = time.monotonic() - connection.opened > _settings.current.db_life
+        if is_broken or is_old or self._count > self.most or not self._make_reusable(connection):
+            self._close(connection)
+            return None
+        if not self._waiting:
+            self._rest(connection)
+            return None
+        first = self._waiting.popleft()
+        if isinstance(first, AsyncResult):
+            first.set(connection)
+            return None
+        first.accept(connection)
+        return first
+
+    def retire(self, connection: DbConnection) -> bool:
+        """Close ``connection`` if it idles; return whether it did."""
+        if connection not in self._idle:
+            return False
+        self._idle.remove(connection)
+        self.engine.sweep.forget(connection)
+        connection.close()
+        self._forget_if_empty()
+        return True
+
+    def none_got_free(self) -> ReadTimeout:
+        """Return the error of whoever has waited for too long."""
+        return ReadTimeout(f"none of the {self.most} connections to {self.database} got free in time")
 
     # Ends
 
@@ -116,16 +179,12 @@ class DbPool:
     def _count(self) -> int:
         return len(self._idle) + len(self._busy) + self._opening
 
-    @property
-    def _is_surplus(self) -> bool:
-        return self._count > self.most
-
     # Finding one
 
     def _take_idle(self) -> DbConnection | None:
         while self._idle:
             connection = self._idle.pop()  # the last one used, so that the surplus can expire
-            self.engine.sweep.forget(connection)
+            connection.deadline = NEVER
             self._busy.add(connection)
             try:
                 is_alive = self._is_alive(connection)
@@ -134,7 +193,7 @@ class DbPool:
                 raise
             if is_alive:
                 return connection
-            self._busy.discard(connection)
+            self._leave(connection)
             self._opening += 1  # the place it leaves is for the caller
             try:
                 connection.close()
@@ -165,10 +224,10 @@ class DbPool:
                 self._give_back(ticket.value)
             raise
         finally:
-            with suppress(ValueError):
+            if not ticket.ready():
                 self._waiting.remove(ticket)
         if not ticket.ready():
-            raise ReadTimeout(f"none of the {self.most} connections to {self.database} got free in time")
+            raise self.none_got_free()
         return cast("DbConnection | None", ticket.value)
 
     def _open(self, deadline: float) -> DbConnection:
@@ -186,12 +245,10 @@ class DbPool:
             raise
         self._opening -= 1
         self._busy.add(connection)
+        self.engine.sweep.watch(connection)  # until it is closed: each use only moves its deadline
         return connection
 
     # Giving back
-
-    def _is_too_old(self, connection: DbConnection) -> bool:
-        return time.monotonic() - connection.opened > _settings.current.db_life
 
     def _make_reusable(self, connection: DbConnection) -> bool:
         try:
@@ -209,22 +266,18 @@ class DbPool:
         else:
             self.checkin(connection)
 
-    def _hand_on(self, connection: DbConnection) -> bool:
-        """Give ``connection`` to whoever waits first; False when nobody does."""
-        if not self._waiting:
-            return False
-        self._waiting.popleft().set(connection)
-        return True
-
     def _rest(self, connection: DbConnection) -> None:
         self._busy.discard(connection)
         self._idle.append(connection)
         connection.used = now = time.monotonic()
         connection.deadline = now + _settings.current.keep_time
-        self.engine.sweep.watch(connection)
+
+    def _leave(self, connection: DbConnection) -> None:
+        self._busy.discard(connection)
+        self.engine.sweep.forget(connection)
 
     def _close(self, connection: DbConnection) -> None:
-        self._busy.discard(connection)
+        self._leave(connection)
         self._opening += 1  # until the place is given on
         try:
             connection.close()
@@ -233,7 +286,12 @@ class DbPool:
 
     def _give_place_on(self) -> None:
         if self._waiting and self._count <= self.most:
-            self._waiting.popleft().set(None)
+            first = self._waiting.popleft()
+            if isinstance(first, AsyncResult):
+                first.set(None)
+            else:
+                first.accept(None)
+                first.begin()
             return
         self._opening -= 1
         self._forget_if_empty()

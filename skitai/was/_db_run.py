@@ -12,7 +12,6 @@ from skitai.errors import CallCancelled, PeerClosed, ReadTimeout
 from skitai.net import pool as workers
 from skitai.was import _clients, _db_drivers, _settings
 from skitai.was._db_connection import Answer
-from skitai.was._db_result import DbResult
 from skitai.was._db_work import perform
 from skitai.wire import databases
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from skitai.was._db_call import DbCall
     from skitai.was._db_connection import DbConnection
     from skitai.was._db_drivers import Driver
-    from skitai.was._db_pool import DbPool
+    from skitai.was._db_pool import DbPool, Turn
     from skitai.was._task import Task
 
 
@@ -33,20 +32,23 @@ class taken:
         pool, deadline: see :meth:`DbPool.checkout`.
     """
 
-    __slots__ = ("_connection", "_deadline", "_pool")
+    __slots__ = ("_connection", "_pool", "deadline")
 
     def __init__(self, pool: DbPool, deadline: float) -> None:
         self._pool = pool
-        self._deadline = deadline
+        self.deadline = deadline
 
     def __enter__(self) -> DbConnection:
-        self._connection = self._pool.checkout(self._deadline)
+        self._connection = self._pool.checkout(self.deadline)
         return self._connection
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         # After what is no Exception, something may be under way on it.
         is_sure = error is None or isinstance(error, Exception)
-        self._pool.checkin(self._connection, is_broken=not is_sure or self._connection.is_unusable)
+        self._return(not is_sure or self._connection.is_unusable)
+
+    def _return(self, is_broken: bool) -> None:
+        self._pool.checkin(self._connection, is_broken=is_broken)
 
 
 class DbRun:
@@ -72,7 +74,11 @@ class DbRun:
         Args:
             task: gets the outcome.
         """
-        workers.begin(self._run, task, call)
+        turn = _Turn(self, self._pool, task, call)
+        if self._pool.is_used_up:
+            self._pool.enqueue(turn)
+        else:
+            workers.begin(_serve, turn)
         return self
 
     def poll(self) -> None:
@@ -85,41 +91,46 @@ class DbRun:
             self._connection.is_spent = True  # it may be what the database does next that it ends
             workers.spawn(self._connection.cancel)
 
-    def _run(self, task: Task, call: DbCall) -> None:
+    def end(self, task: Task, call: DbCall, outcome: Answer | Exception) -> None:
+        """Give ``task`` its outcome."""
         node = self._pool.database.node
-        outcome = self._outcome(call)
         if isinstance(outcome, Answer):
-            task.succeed(DbResult.answered(task.call, node, outcome))
+            task.succeed(call.result.answered(call, node, outcome))
         else:
             # Nothing was sent, or it does no harm to send it again.
             can_repeat = not isinstance(outcome, (ReadTimeout, PeerClosed)) or self._can_repeat(call)
             task.fail(outcome, can_repeat, node)
         del task, outcome  # this frame is one of the traceback, too
 
-    def _outcome(self, call: DbCall) -> Answer | Exception:
-        """Return the answer, or of whatever kind the error is: the call failed with it, and its result says so."""
-        try:
-            return self._answer(call)
-        except Exception as error:
-            return error
+    def outcome(self, call: DbCall, turn: _Turn) -> Answer | Exception:
+        """Do the command, on a worker greenlet.
 
-    def _answer(self, call: DbCall) -> Answer:
+        Args:
+            turn: has a connection, or asks for one.
+
+        Returns:
+            The answer, or of whatever kind the error is: the call failed with it, and its result says so.
+        """
         try:
-            return self._attempt(call)
-        except PeerClosed:
+            return self._attempt(call, turn)
+        except PeerClosed as error:
             # A kept connection may have been closed while the command was on its way. A new one shows how it really is.
             if not self._can_repeat(call):
-                raise
+                return error
+        except Exception as error:
+            return error
         # The pool is forgotten when its last connection is closed, and then another one has its place.
         self._pool = _db_drivers.pool_of(self._pool.database)
-        return self._attempt(call)
+        try:
+            return self._attempt(call, taken(self._pool, time.monotonic() + _patience(call)))
+        except Exception as error:
+            return error
 
     def _can_repeat(self, call: DbCall) -> bool:
         return not self._is_cancelled and self._driver.can_repeat(call.command)
 
-    def _attempt(self, call: DbCall) -> Answer:
-        patience = _settings.current.idle_time if call.timeout is None else call.timeout
-        with taken(self._pool, time.monotonic() + patience) as connection:
+    def _attempt(self, call: DbCall, held: taken) -> Answer:
+        with held as connection:
             if self._is_cancelled:
                 raise CallCancelled("the call was cancelled before it was sent")
             self._connection = connection
@@ -130,6 +141,87 @@ class DbRun:
 
     def __repr__(self) -> str:
         return f"<DbRun at {self._pool.database}>"
+
+
+class _Turn(taken):
+    """A command that waits for a connection, if it has to, and for a greenlet only when it has one.
+
+    Args:
+        run, pool: that it belongs to. task, call: see :meth:`DbRun.start`.
+    """
+
+    __slots__ = ("_following", "_given", "_is_given", "_work")
+
+    def __init__(self, run: DbRun, pool: DbPool, task: Task, call: DbCall) -> None:
+        self._pool = pool
+        self.deadline = time.monotonic() + _patience(call)
+        self._work: tuple[DbRun, Task, DbCall] | None = (run, task, call)
+        self._given: DbConnection | None = None
+        self._is_given = False
+        self._following: Turn | None = None
+
+    # For the pool
+
+    def accept(self, connection: DbConnection | None) -> None:
+        """See :class:`skitai.was._db_pool.Turn`."""
+        self._pool.engine.sweep.forget(self)
+        self._given = connection
+        self._is_given = True
+
+    def begin(self) -> None:
+        """See :class:`skitai.was._db_pool.Turn`."""
+        workers.spawn(_serve, self)
+
+    def expire(self) -> None:
+        """See :class:`skitai.net.timers.HasDeadline`."""
+        if self._pool.dequeue(self):
+            run, task, call = self._leave()
+            workers.spawn(run.end, task, call, self._pool.none_got_free())
+
+    # On a worker greenlet
+
+    def serve(self) -> Turn | None:
+        """Do it, and return the turn that the connection was passed on to."""
+        run, task, call = self._leave()
+        outcome = run.outcome(call, self)
+        # Out of sight: an error knows this turn by its traceback, and would keep what came after it.
+        following, self._following = self._following, None
+        try:
+            run.end(task, call, outcome)
+        except BaseException:
+            if following is not None:
+                following.begin()
+            raise
+        finally:
+            del task, outcome  # see DbRun
+        return following
+
+    def __enter__(self) -> DbConnection:
+        if self._is_given:
+            self._connection = self._pool.take(self._given, self.deadline)
+        else:
+            self._connection = self._pool.checkout(self.deadline)
+        return self._connection
+
+    def _return(self, is_broken: bool) -> None:
+        self._following = self._pool.pass_on(self._connection, is_broken=is_broken)
+
+    def _leave(self) -> tuple[DbRun, Task, DbCall]:
+        # Frames of a traceback know the turn, so that it must not know the task any more: see DbRun.
+        assert self._work is not None  # once
+        work, self._work = self._work, None
+        return work
+
+
+def _serve(turn: Turn | None) -> None:
+    while turn is not None:
+        turn = turn.serve()
+
+
+def _patience(call: DbCall) -> float:
+    """Return the seconds that a call waits for a connection."""
+    timeout = call.options.timeout
+    return _settings.current.idle_time if timeout is None else timeout
 
 
 def start(task: Task) -> DbRun:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from skitai.was._context import Context
     from skitai.was._db_target import Target
     from skitai.was._request import Request
-    from skitai.was._result import Result
     from skitai.wire.databases import Database
 
 #: Names that, on a stub that was used before, mean its last request: so version 0.15 was used.
@@ -32,7 +31,7 @@ class DbStub:
     """
 
     #: Class of the results.
-    result: type[Result] = DbResult
+    result: type[DbResult] = DbResult
 
     def __init__(self, context: Context, target: Target, options: DbOptions, name: str) -> None:
         self._context = context

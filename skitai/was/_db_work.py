@@ -6,26 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 from skitai.errors import PeerClosed, ReadTimeout, SkitaiError
+from skitai.net.timers import NEVER
 from skitai.was import _settings
 
 if TYPE_CHECKING:
     from skitai.was._db_connection import Answer, Command, DbConnection
-
-
-class _Work:
-    """What the sweep watches."""
-
-    __slots__ = ("_connection", "deadline")
-
-    def __init__(self, connection: DbConnection, deadline: float) -> None:
-        self._connection = connection
-        self.deadline = deadline
-
-    def expire(self) -> None:
-        """The time is over."""
-        self._connection.pool.engine.sweep.forget(self)
-        self._connection.is_spent = True
-        self._connection.abort()
 
 
 def perform(connection: DbConnection, command: Command, timeout: float | None) -> Answer:
@@ -41,9 +26,7 @@ def perform(connection: DbConnection, command: Command, timeout: float | None) -
         Exception: of the driver.
     """
     ends_by = time.monotonic() + (_settings.current.total_time if timeout is None else timeout)
-    work = _Work(connection, ends_by if timeout is None else ends_by + connection.grace)
-    sweep = connection.pool.engine.sweep
-    sweep.watch(work)
+    connection.deadline = ends_by if timeout is None else ends_by + connection.grace
     try:
         return connection.perform(command, timeout)
     except SkitaiError:  # the driver's module knew more
@@ -55,4 +38,4 @@ def perform(connection: DbConnection, command: Command, timeout: float | None) -
             raise PeerClosed(f"{connection.pool.database} closed the connection: {str(error).strip()}") from error
         raise
     finally:
-        sweep.forget(work)
+        connection.deadline = NEVER

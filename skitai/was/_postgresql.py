@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gevent import Timeout
 
 from skitai.constants import NAME
 from skitai.errors import ConfigurationError, ConnectTimeout, PeerClosed
-from skitai.lib.rows import column_names, make_rows
+from skitai.lib.rows import Records
 from skitai.net import descriptors, logs
 from skitai.net import pool as workers
 from skitai.net.connect import resolve
@@ -41,13 +40,15 @@ def connect(pool: DbPool, deadline: float) -> PostgresConnection:
     """
     try:
         import psycopg2
+
+        from skitai.was._postgresql_driver import Connection
     except ModuleNotFoundError as error:
         raise ConfigurationError("PostgreSQL is asked through psycopg2: pip install 'skitai[postgresql]'") from error
     database = pool.database
     # libpq would look the name up itself, and the whole process would wait for it.
     addresses = [str(address[3][0]) for address in resolve(database.host, database.port, deadline)]
     late = ConnectTimeout(f"no connection to {database} in time")
-    connection: Any = psycopg2.extensions.connection.__new__(psycopg2.extensions.connection)
+    connection: Any = Connection.__new__(Connection)
 
     def begin(dsn: str, **options: Any) -> Any:
         connection.__init__(dsn, **options)
@@ -96,11 +97,6 @@ def _tls(database: Database) -> dict[str, str]:
     return parameters
 
 
-@lru_cache(maxsize=256)
-def _names(columns: tuple[str, ...]) -> list[str]:
-    return column_names(columns)
-
-
 class PostgresConnection(SqlConnection):
     """See the module. It is in autocommit mode: a transaction begins by ``BEGIN``.
 
@@ -117,7 +113,7 @@ class PostgresConnection(SqlConnection):
         self._line = descriptors.Line(connection.fileno())
         self._cursors = 0
         self._is_cancelling = False
-        _give_bytes(connection)
+        connection.begin()
 
     # In use
 
@@ -131,8 +127,8 @@ class PostgresConnection(SqlConnection):
         cursor.execute(*command.args)
         if cursor.description is None:
             return Answer([], cursor.rowcount)
-        names = _names(tuple([column.name for column in cursor.description]))
-        return Answer(make_rows(names, cursor.fetchall()), cursor.rowcount)
+        columns = tuple([column.name for column in cursor.description])
+        return Answer(Records(columns, cursor.fetchall()), cursor.rowcount)
 
     def _execute_many(self, cursor: Any, sql: str, rows: Any) -> Answer:
         """All or nothing: in one transaction, unless one is under way."""
@@ -254,7 +250,7 @@ class PostgresConnection(SqlConnection):
         import psycopg2
 
         try:
-            self._connection.poll()
+            self._connection.look()
         except psycopg2.Error as error:
             raise PeerClosed(f"{self.pool.database} closed the connection: {str(error).strip()}") from error
         found = list(self._connection.notifies)
@@ -273,7 +269,7 @@ class PostgresConnection(SqlConnection):
             return True
         # Something came: a notice, a ticket of TLS, or the end, which is still there when libpq has read the rest.
         try:
-            self._connection.poll()
+            self._connection.look()
         except Exception:
             return False
         return not self._connection.closed and self._line.is_quiet
@@ -304,21 +300,3 @@ class PostgresConnection(SqlConnection):
         """See :meth:`DbConnection.drop`."""
         if not self._connection.closed:
             descriptors.cut_off(self._connection.fileno())
-
-
-def _give_bytes(connection: Any) -> None:
-    """Read ``bytea`` as bytes: the memoryview of psycopg2 neither compares, prints nor pickles."""
-    from psycopg2.extensions import register_type
-
-    register_type(_bytes_type(), connection)
-
-
-@lru_cache(maxsize=1)
-def _bytes_type() -> Any:
-    from psycopg2 import BINARY
-    from psycopg2.extensions import new_type
-
-    def read(value: str | None, cursor: Any) -> bytes | None:
-        return None if value is None else bytes(BINARY(value, cursor))
-
-    return new_type((17,), "BYTES", read)

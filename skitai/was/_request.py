@@ -241,7 +241,8 @@ class Request:
             hub.loop.run_callback(waiter.switch, True)
 
     def _collect(self) -> tuple[Result, ...]:
-        return tuple(task.result or self.call.result.timed_out(self.call, task.node) for task in self._tasks)
+        call = self.call
+        return tuple([task.result or call.result.timed_out(call, task.node) for task in self._tasks])
 
     def _hand(self, results: tuple[Result, ...]) -> tuple[Result, ...]:
         if self._handed is None:  # else another greenlet waited for the same, and has them

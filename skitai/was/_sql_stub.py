@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from skitai.was._db_connection import Command
 from skitai.was._db_stub import DbStub
+from skitai.was._sql_result import SqlResult
 from skitai.was._transaction import Transaction
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 class SqlStub(DbStub):
     """See :class:`DbStub`."""
+
+    result = SqlResult
 
     def execute(self, sql: str, args: Any = None) -> Request:
         """Start a statement.

@@ -6,10 +6,9 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from typing import Any
 
-from skitai.lib.rows import column_names, make_rows
+from skitai.lib.rows import Records
 from skitai.was._db_connection import Answer, Command
 from skitai.wire import sql as texts
 
@@ -24,9 +23,8 @@ _USED_AS_IT_IS = frozenset(
 _BREAKING = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB})
 
 
-@lru_cache(maxsize=256)
-def _names(columns: tuple[str, ...]) -> list[str]:
-    return column_names(columns)
+def _columns(cursor: sqlite3.Cursor) -> tuple[str, ...]:
+    return tuple([column[0] for column in cursor.description])
 
 
 def primary_code(error: BaseException) -> int:
@@ -166,8 +164,8 @@ class SqliteHandle:
         try:
             if cursor.description is None:
                 return Answer([], cursor.rowcount, cursor.lastrowid)
-            rows = make_rows(_names(tuple(column[0] for column in cursor.description)), cursor.fetchall())
-            return Answer(rows, len(rows), cursor.lastrowid)
+            records = Records(_columns(cursor), cursor.fetchall())
+            return Answer(records, len(records), cursor.lastrowid)
         finally:
             cursor.close()
 
@@ -246,8 +244,8 @@ class SqliteHandle:
         cursor = self._cursors[number]
         if cursor.description is None:
             return Answer([])
-        rows = make_rows(_names(tuple(column[0] for column in cursor.description)), cursor.fetchmany(batch))
-        return Answer(rows, len(rows))
+        records = Records(_columns(cursor), cursor.fetchmany(batch))
+        return Answer(records, len(records))
 
     def _close_cursor(self, number: int) -> Answer:
         self._cursors.pop(number).close()

@@ -15,6 +15,7 @@ from skitai.was import _db_take, _modes
 from skitai.was._db_connection import Command
 from skitai.was._db_work import perform
 from skitai.was._sql_connection import SqlConnection
+from skitai.was._sql_result import rows_of
 
 if TYPE_CHECKING:
     from skitai.lib.rows import Row
@@ -30,7 +31,7 @@ class Rows(list["Row"]):
     """The rows of a statement; ``rowcount`` is how many it found or changed, ``lastrowid`` the id that it inserted."""
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.data)
+        super().__init__(rows_of(answer))
         self.rowcount = answer.rowcount
         self.lastrowid = answer.lastrowid
 
@@ -163,7 +164,7 @@ class Transaction:
     def _iterate(self, sql: str, args: Any, batch: int) -> Iterator[Row]:
         commands = self._current().cursor_commands(sql, args, batch)
         self._perform(commands.open)
-        while rows := self._perform(commands.fetch).data:
+        while rows := rows_of(self._perform(commands.fetch)):
             yield from rows
             if len(rows) < batch:
                 break

@@ -11,6 +11,7 @@ import pytest
 from gevent.event import Event
 
 from skitai.errors import ConnectFailed, ReadTimeout
+from skitai.net.timers import NEVER
 from skitai.was import _engine, _settings
 from skitai.was._db_connection import Answer, Command, DbConnection
 from skitai.was._db_pool import DbPool
@@ -145,6 +146,104 @@ def test_who_waits_is_served_in_order(pool: DbPool, opener: Opener) -> None:
     assert log == ["a", "b", "c"]
     assert len(opener.opened) == 2
     pool.checkin(held[1])
+
+
+class Queued:
+    """A turn that notes what it is told."""
+
+    def __init__(self, pool: DbPool, log: list[str], name: str) -> None:
+        self.deadline = deadline()
+        self.given: DbConnection | None = None
+        self._pool, self._log, self._name = pool, log, name
+        pool.enqueue(self)
+
+    def accept(self, connection: DbConnection | None) -> None:
+        self._pool.engine.sweep.forget(self)
+        self.given = connection
+        self._log.append(f"{self._name} has {'a connection' if connection else 'a place'}")
+
+    def begin(self) -> None:
+        self._log.append(f"{self._name} begins")
+
+    def serve(self) -> None:
+        raise AssertionError("the pool serves nobody")
+
+    def expire(self) -> None:
+        self._log.append(f"{self._name} waits no longer: {self._pool.dequeue(self)}")
+
+
+def test_turns_and_greenlets_are_served_in_one_order(pool: DbPool) -> None:
+    assert not pool.is_used_up
+    held = [pool.checkout(deadline()), pool.checkout(deadline())]
+    assert pool.is_used_up
+    log: list[str] = []
+    first = waiting(pool, log, "a greenlet")
+    turn = Queued(pool, log, "a turn")
+    last = waiting(pool, log, "another greenlet")
+    assert state(pool) == "2 busy, 0 idle, 0 opening, 3 waiting"
+    pool.checkin(held[0])
+    first.join()
+    assert log == ["a greenlet", "a turn has a connection", "a turn begins"]
+    assert turn.given is held[0]
+    pool.checkin(pool.take(turn.given, turn.deadline))
+    last.join()
+    assert log[3:] == ["another greenlet"]
+    assert held[0].uses == 4
+    pool.checkin(held[1])
+    assert state(pool) == "0 busy, 2 idle, 0 opening, 0 waiting"
+
+
+def test_whoever_passes_a_connection_on_gets_the_turn_that_has_it(pool: DbPool, opener: Opener) -> None:
+    held = [pool.checkout(deadline()), pool.checkout(deadline())]
+    log: list[str] = []
+    turn = Queued(pool, log, "a turn")
+    assert pool.pass_on(held[0]) is turn
+    assert log == ["a turn has a connection"]  # and whoever passed it on lets it begin
+    greenlet = waiting(pool, log, "a greenlet")
+    assert pool.pass_on(held[0]) is None
+    greenlet.join()
+    assert log[1:] == ["a greenlet"]
+    assert pool.pass_on(held[1]) is None
+    assert state(pool) == "0 busy, 2 idle, 0 opening, 0 waiting"
+
+
+def test_a_broken_connection_leaves_its_place_to_a_turn(pool: DbPool, opener: Opener) -> None:
+    held = [pool.checkout(deadline()), pool.checkout(deadline())]
+    log: list[str] = []
+    turn = Queued(pool, log, "a turn")
+    assert pool.pass_on(held[0], is_broken=True) is None
+    assert log == ["a turn has a place", "a turn begins"]
+    assert state(pool) == "1 busy, 0 idle, 1 opening, 0 waiting"
+    assert pool.take(turn.given, turn.deadline) is opener.opened[2]
+    pool.checkin(opener.opened[2])
+    pool.checkin(held[1])
+
+
+def test_a_turn_that_came_does_not_expire(pool: DbPool) -> None:
+    held = [pool.checkout(deadline()), pool.checkout(deadline())]
+    log: list[str] = []
+    late, served = Queued(pool, log, "late"), Queued(pool, log, "served")
+    late.deadline = 0
+    until(lambda: log)
+    pool.checkin(held[0])
+    served.expire()  # as when it was among those that the sweep has found already
+    assert log == [
+        "late waits no longer: True", "served has a connection", "served begins", "served waits no longer: False"
+    ]  # fmt: skip
+    pool.checkin(pool.take(served.given, served.deadline))
+    pool.checkin(held[1])
+
+
+def test_work_that_takes_too_long_is_aborted_and_the_next_has_a_deadline_of_its_own(
+    pool: DbPool, opener: Opener
+) -> None:
+    connection = pool.checkout(deadline())
+    connection.deadline = 0
+    until(lambda: opener.opened[0].said == ["abort"])
+    assert connection.is_spent
+    assert connection.deadline == NEVER
+    pool.checkin(connection, is_broken=True)
+    assert connection not in pool.engine.sweep._watched
 
 
 def test_nobody_waits_for_ever(pool: DbPool) -> None:

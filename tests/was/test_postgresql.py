@@ -178,6 +178,20 @@ def test_a_result_is_read_as_its_rows(db: Any) -> None:
     assert isinstance(result[0], Row)
 
 
+def test_rows_without_names(db: Any) -> None:
+    result = db.execute("select n, 'row ' || n as text from generate_series(1, 1000) n").getwait(SOON)
+    tuples = [(n, f"row {n}") for n in range(1, 1_001)]
+    assert result.tuples == tuples
+    assert len(result) == 1_000
+    assert result.data is result.data is result.content
+    assert [(row.n, row.text) for row in result.data] == result.tuples == tuples
+    result.data[0]["n"] = 0
+    assert result.tuples[0] == (0, "row 1")  # they are made of the rows, once there are some
+    assert db.execute("select from generate_series(1, 3)").getwait(SOON).tuples == [()] * 3
+    assert db.execute("do 'begin end'").getwait(SOON).tuples == []
+    assert db.execute("selec").getwait(SOON).tuples is None
+
+
 @pytest.mark.row("WAS-PG-01")
 def test_queries_run_beside_each_other_and_hold_up_nobody(db: Any) -> None:
     waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
@@ -217,6 +231,28 @@ def test_results_of_queries_are_kept(db: Any, postgres: Address, table: str) -> 
     assert not db.execute("select * from weather where city = %s", ("Rome",)).getwait(SOON).is_cached
     fresh = was.postgresql(postgres.where, postgres.dbname, postgres.auth, use_cache=False)
     assert not fresh.execute("select * from weather where city = %s", ("Oslo",)).getwait(SOON).is_cached
+
+
+@pytest.mark.row("CACHE-05")
+def test_what_callers_do_with_tuples_or_a_filter_with_rows(postgres: Address) -> None:
+    def double(result: Any) -> None:
+        for row in result.data:
+            row["n"] *= 2
+
+    where = postgres.where, postgres.dbname, postgres.auth
+    sql = "select n, '[1]'::json as list from generate_series(1, 2) n"
+    was.postgresql(*where, filter=double).execute(sql + " -- filtered").getwait(SOON).cache(60)
+    assert was.postgresql(*where).execute(sql + " -- filtered").getwait(SOON).tuples == [(2, [1]), (4, [1])]
+
+    first = was.postgresql(*where).execute(sql).getwait(SOON)
+    first.cache(60)
+    for _ in range(2):
+        first.tuples[0][1].append(2)
+        first.tuples.pop()
+        first = was.postgresql(*where).execute(sql).getwait(SOON)
+        assert first.is_cached
+        assert first.tuples == [(1, [1]), (2, [1])]
+    assert [row.n for row in first.data] == [1, 2]
 
 
 @pytest.mark.row("CACHE-05")

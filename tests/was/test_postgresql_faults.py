@@ -246,6 +246,31 @@ def test_an_exhausted_pool_says_so(postgres: Address) -> None:
     assert stub.execute("select 1 as n").getwait(SOON).data == [{"n": 1}]
 
 
+def test_those_who_wait_are_served_when_connections_are_lost(db: Any) -> None:
+    wasc.configure(db_connections=2)
+    die = "select pg_terminate_backend(pg_backend_pid()), set_config('a.b', 'c', false) into temporary lost"
+    requests = [db.execute(die if n % 5 == 0 else f"select {n} as n") for n in range(40)]
+    results = [request.getwait(SOON) for request in requests]
+    assert [result.code for result in results] == [705 if n % 5 == 0 else 200 for n in range(40)]
+    assert [result.data for result in results if result.status == 3] == [[{"n": n}] for n in range(40) if n % 5]
+    nothing_is_busy()
+
+
+def test_a_call_that_is_cancelled_while_it_waits_is_not_sent(db: Any, postgres: Address) -> None:
+    wasc.configure(db_connections=1)
+    db.execute("create sequence calls").wait(SOON)
+    try:
+        first = db.execute("select pg_sleep(0.1), nextval('calls')")
+        second = db.execute("select nextval('calls')")
+        second.cancel()
+        third = db.execute("select nextval('calls') as n")
+        assert (second.getwait(SOON).status, second.getwait(SOON).code) == (2, 706)
+        assert (first.getwait(SOON).status, third.getwait(SOON).data) == (3, [{"n": 2}])
+    finally:
+        db.execute("drop sequence calls").wait(SOON)
+    nothing_is_busy()
+
+
 def test_the_server_has_no_connection_left(own: Postgres) -> None:
     own.restart("-c", "max_connections=8", "-c", "superuser_reserved_connections=0")
     address = own.address
@@ -364,9 +389,13 @@ def test_idle_connections_are_closed_at_the_end(db: Any, postgres: Address) -> N
     until(lambda: observer.execute(counted, (postgres.dbname,)).getwait(SOON).data[0].count == 0)
 
 
-def test_a_failed_call_leaves_nothing_for_the_garbage_collector(db: Any) -> None:
+@pytest.mark.parametrize("count", [1, 5], ids=["at once", "after waiting for a connection"])
+def test_a_failed_call_leaves_nothing_for_the_garbage_collector(db: Any, count: int) -> None:
+    wasc.configure(db_connections=1)
+
     def fail() -> None:
-        assert db.execute("selec").getwait(SOON).code == 500
+        requests = [db.execute("selec") for _ in range(count)]
+        assert [request.getwait(SOON).code for request in requests] == [500] * count
 
     fail()
     gc.collect()
