@@ -17,7 +17,7 @@ from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.events import RequestHead
 from skitai.wire.feeding import Feeding
 from skitai.wire.http2.coders import raw_field
-from skitai.wire.http2.engine import MOST_STREAMS, Http2Engine
+from skitai.wire.http2.engine import Http2Engine
 from skitai.wire.http2.errors import Code, code_name
 from skitai.wire.http2.events import (
     BodyReceived,
@@ -173,7 +173,7 @@ class Http2Session:
         """Return the exchange of a new stream; ``None`` when it is over already, or one too many."""
         if stream not in self.engine.streams:
             return None
-        if len(self._exchanges) >= MOST_STREAMS:
+        if len(self._exchanges) >= self._limits.http2_streams:
             self.engine.reset(stream, Code.REFUSED_STREAM)
             return None
         self._exchanges[stream] = exchange = Http2Exchange(self, self._connection, head, stream)
@@ -289,7 +289,7 @@ class Http2Session:
         if url.scheme != exchange.scheme or split_host(url.netloc) != split_host(head.host):
             return  # only what this server can answer for may be promised (section 8.4)
         path = quote(url.path or "/", safe=_IN_URLS) + ("?" + quote(url.query, safe=_IN_URLS) if url.query else "")
-        if exchange.is_pushed or not (self.engine.can_push and len(self._exchanges) < MOST_STREAMS):
+        if exchange.is_pushed or not (self.engine.can_push and len(self._exchanges) < self._limits.http2_streams):
             if not exchange.is_pushed:
                 exchange.interim(103, [("link", f"<{path}>; rel=preload")])
             return

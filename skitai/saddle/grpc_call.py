@@ -77,6 +77,16 @@ class GrpcCall:
         """Whether the client still waits: it has not cancelled the call, and the deadline has not passed."""
         return not (self.is_over or self._exchange.is_gone or monotonic() >= self.deadline)
 
+    @property
+    def has_lost_client(self) -> bool:
+        """Whether it is the client of this call that a ClientDisconnected speaks of, and not another one."""
+        return bool(self._exchange.is_gone or self._exchange.connection.input_ended)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the server stops, and waits for this call: a stream without an end should end now."""
+        return bool(self._exchange.connection.server.is_stopping)
+
     def add_leading(self, name: str, value: str | bytes) -> None:
         """Send metadata before the first message.
 

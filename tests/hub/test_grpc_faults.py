@@ -81,10 +81,10 @@ class Guide:
 class Caller:
     """A served guide, and a client of it."""
 
-    def __init__(self, serve: Any, mounted: Any, **options: Any) -> None:
+    def __init__(self, serve: Any, mounted: Any, app: Any = None, **options: Any) -> None:
         self.guide = Guide()
         site = Site()
-        site.mount_app(SERVICE, mounted(self.guide.app))
+        site.mount_app(SERVICE, mounted(app or self.guide.app))
         self.server = serve(site=site, **options)
         logs.use(self.server.logs)
         self.client = self.connect()
@@ -292,3 +292,101 @@ def test_one_that_does_not_read_hinders_nobody(caller: Any) -> None:
         assert it.call("GetFeature", POINT).trailers is not None
     slow.sock.close()
     assert it.guide.is_over.wait(5)
+
+
+def failing(how: Any) -> Saddle:
+    """An app whose functions do something that is wrong, at the beginning or behind the first message."""
+    app = Saddle(__name__)
+
+    @app.route("/GetFeature")
+    def get_feature(was, point):
+        return how(was)
+
+    @app.route("/ListFeatures")
+    def list_features(was, rectangle):
+        yield pb.Feature(name="first")
+        how(was)
+
+    return app
+
+
+def fail(error: BaseException) -> Any:
+    def how(was: Any) -> None:
+        raise error
+
+    return how
+
+
+@pytest.mark.row("SAD-GRPC-03")
+@pytest.mark.parametrize(
+    ("how", "code", "text"),
+    [
+        (fail(GrpcError("NOT_FOUND", "no", [("bad name", "x")])), "5", "metadata cannot be called"),
+        (fail(GrpcError("NOT_FOUND", "no", [("x", "a\r\nb")])), "5", "printable ASCII"),
+        (fail(GrpcError("NOT_FOUND", "no", [("x-bin", "text")])), "5", "is bytes"),
+        (fail(ClientDisconnected("somebody else is gone")), "2", "somebody else"),
+        (lambda was: was.grpc_call.add_trailing("x", "\n"), "2", "printable ASCII"),
+        (lambda was: was.grpc_call.add_leading("grpc-x", ""), "2", "cannot be called"),
+        (fail(StopIteration()), "2", "StopIteration"),
+        (fail(RecursionError("deep")), "2", "deep"),
+    ],
+)
+def test_functions_that_fail_give_a_status_and_one_line(caller: Any, how: Any, code: str, text: str) -> None:
+    it = caller(app=failing(how))
+    answer = it.call("GetFeature", POINT)
+    assert (answer.status, answer.body, answer.get("grpc-status")) == (200, b"", code)
+    lines = it.server.app_text().splitlines()
+    assert len(lines) == 1 and text in lines[0]
+    answer = it.call("ListFeatures", frame(b""))
+    assert answer.body == frame(pb.Feature(name="first").SerializeToString())
+    assert dict(answer.trailers)["grpc-status"] == code
+    assert len(it.server.app_text().splitlines()) == 2
+
+
+def test_streams_of_a_connection_have_a_bound_that_can_be_set(caller: Any) -> None:
+    it = caller(limits={"http2_streams": 200})
+    streams = [it.open("RouteChat") for _ in range(200)]
+    for stream in streams:
+        it.client.send(stream, frame(b""))
+    it.client.until(lambda: all(it.client.answers[stream].body for stream in streams))
+    refused = it.open("RouteChat")
+    it.client.until(lambda: it.client.answers[refused].reset is not None)
+    assert it.client.answers[refused].reset == 7
+    for stream in streams:
+        it.client.give_up(stream)
+    until(lambda: not any(each.session._exchanges for each in it.server.server._connections))
+
+
+def test_a_stop_waits_for_streams_that_end_and_ends_those_that_do_not(caller: Any) -> None:
+    it = caller()
+    ending, endless = it.open("RouteChat"), it.open("RouteChat")
+    for stream in (ending, endless):
+        it.client.send(stream, frame(b""))
+    it.client.until(lambda: it.client.answers[ending].body and it.client.answers[endless].body)
+    stopping = gevent.spawn(it.server.server.stop, 1.0)
+    it.client.until(lambda: it.client.goodbye)
+    it.client.send(ending, frame(b""), True)
+    assert dict(it.client.finish(ending).trailers)["grpc-status"] == "0"
+    it.guide.is_over.clear()
+    stopping.get(timeout=5)
+    assert it.guide.is_over.wait(5)
+    assert [type(error) for error in it.guide.errors] == [ClientDisconnected]
+    assert it.server.app_text() == ""
+
+
+def test_a_stream_without_end_can_see_that_the_server_stops(caller: Any) -> None:
+    app = Saddle(__name__)
+
+    @app.route("/ListFeatures")
+    def list_features(was, rectangle):
+        while not was.grpc_call.is_stopping:
+            yield pb.Feature()
+            gevent.sleep(0.01)
+
+    it = caller(app=app)
+    stream = it.open("ListFeatures")
+    it.client.send(stream, frame(b""), True)
+    it.client.until(lambda: it.client.answers[stream].body)
+    stopping = gevent.spawn(it.server.server.stop, 20)
+    assert dict(it.client.finish(stream).trailers)["grpc-status"] == "0"
+    stopping.get(timeout=5)
