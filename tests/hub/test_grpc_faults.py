@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import gevent
@@ -390,3 +391,40 @@ def test_a_stream_without_end_can_see_that_the_server_stops(caller: Any) -> None
     stopping = gevent.spawn(it.server.server.stop, 20)
     assert dict(it.client.finish(stream).trailers)["grpc-status"] == "0"
     stopping.get(timeout=5)
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000], ids=["small", "packed"])
+def test_floods_of_messages_leave_others_their_turn(caller: Any, size: int) -> None:
+    """A function that reads a stream need not wait, and gives way all the same."""
+    app = Saddle(__name__)
+    turns: list[int] = []
+    read = 0
+
+    @app.route("/RecordRoute")
+    def record_route(was, points):
+        nonlocal read
+        gevent.spawn(look)
+        for _ in points:
+            read += 1
+        return pb.RouteSummary(point_count=read)
+
+    def look() -> None:
+        while not turns or turns[-1] < count:
+            turns.append(read)
+            gevent.sleep(0)
+
+    # Unknown fields may be of any size.
+    message = frame(b"\x7a" + _varint(size) + bytes(size) if size else b"", bool(size))
+    count = 5000 if not size else 20
+    it = caller(app=app)
+    answer = it.call("RecordRoute", message * count, ("grpc-encoding", "gzip"))
+    assert pb.RouteSummary.FromString(answer.body[5:]).point_count == count
+    assert max(after - before for before, after in pairwise(turns)) <= 65
+
+
+def _varint(number: int) -> bytes:
+    data = b""
+    while number > 127:
+        data += bytes([number & 127 | 128])
+        number >>= 7
+    return data + bytes([number])
