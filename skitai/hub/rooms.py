@@ -11,7 +11,7 @@ from gevent import get_hub
 from gevent.hub import Waiter
 from greenlet import getcurrent
 
-from skitai.net.turns import turns
+from skitai.net.turns import current
 
 if TYPE_CHECKING:
     from skitai.hub.websocket_sockets import AppSocket
@@ -124,7 +124,7 @@ class Room:
             self._speakers = None
 
     def _deliver_to_many(self, opcode: int, payload: bytes) -> None:
-        members = list(self.clients.values())
+        turns, members = current(), list(self.clients.values())
         frames: dict[int, bytes] = {}
         for at in range(0, len(members), FEW):
             turns.wait()

@@ -16,7 +16,7 @@ from greenlet import getcurrent
 
 from skitai.errors import ClientDisconnected
 from skitai.net.timers import NEVER, TICK, sweep
-from skitai.net.turns import turns
+from skitai.net.turns import current
 from skitai.wire.ws_frames import ABNORMAL, GOING_AWAY
 from skitai.wire.ws_messages import Close, Event, Failure, Ping
 
@@ -72,8 +72,8 @@ class WebSocketSession:
 
     __slots__ = (
         "_carrier", "_engine", "_has_input_ended", "_heard", "_held", "_keep_alive", "_limits", "_loop", "_on_end",
-        "_ping", "_pinged", "_reason", "_servant", "_state", "_thread", "_waiters", "began", "bytes_in", "bytes_out",
-        "deadline",
+        "_ping", "_pinged", "_reason", "_servant", "_state", "_thread", "_turns", "_waiters", "began", "bytes_in",
+        "bytes_out", "deadline",
     )  # fmt: skip
 
     is_idle = False  # a stop drains it, and does not just close it
@@ -101,6 +101,7 @@ class WebSocketSession:
         self._waiters: list[Waiter[None]] | None = None
         self._loop = get_hub().loop
         self._thread = _thread()
+        self._turns = current()
         self._heard = self._pinged = self.began = sweep.now
         self.bytes_in = self.bytes_out = 0
         self.deadline = NEVER
@@ -125,14 +126,14 @@ class WebSocketSession:
             return
         self._heard = sweep.now
         self.bytes_in += len(data)
-        if turns.is_over:
+        if self._turns.is_over:
             self._engine.receive(data, 0)
             self._put_off()
             return
         self._take_in(data)
         steps = self._engine.steps_left
         if steps <= 0:
-            turns.spend((MOST_STEPS - steps) * STEP_TIME)
+            self._turns.spend((MOST_STEPS - steps) * STEP_TIME)
             self._put_off()
 
     def _put_off(self) -> None:
@@ -140,7 +141,7 @@ class WebSocketSession:
         if self._engine.has_more and self._state != _ENDED:
             self.hold(UNREAD)
             if self._held == UNREAD:
-                turns.later(self._go_on)
+                self._turns.later(self._go_on)
 
     def _take_in(self, data: bytes) -> None:
         for event in self._engine.receive(data, MOST_STEPS):
@@ -160,7 +161,7 @@ class WebSocketSession:
             if self._has_input_ended:
                 self.end_of_input()
         elif self._held == UNREAD:
-            turns.later(self._go_on)
+            self._turns.later(self._go_on)
 
     def end_of_input(self) -> None:
         """The client ended its side without a close frame (RFC 6455 section 7.1.5)."""
@@ -279,7 +280,7 @@ class WebSocketSession:
             if not self._held:
                 self._carrier.resume()
             elif self._held == UNREAD:
-                turns.later(self._go_on)
+                self._turns.later(self._go_on)
 
     def drain(self) -> None:
         """The server stops."""

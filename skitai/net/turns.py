@@ -20,7 +20,7 @@ MOST: Final = 0.01
 
 
 class Turns:
-    """First in, first out.
+    """First in, first out; of one hub. See :func:`current`.
 
     Attributes:
         is_over: there was enough of it in this turn, or some waits for the next.
@@ -30,8 +30,8 @@ class Turns:
         self.is_over = False
         self._queue: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._used = 0.0  # seconds of this turn
-        self._hub: Any = None
-        self._timer: Any = None
+        self._hub = get_hub()
+        self._timer: Any = self._hub.loop.timer(0.0)
 
     def later(self, fn: Callable[..., object], *args: Any) -> None:
         """Call ``fn(*args)`` in the hub when its turn has come, which is never at once. It must not block."""
@@ -41,10 +41,9 @@ class Turns:
 
     def wait(self) -> None:
         """Let the calling greenlet wait for its turn, if it must; the hub never waits."""
-        hub = get_hub()
-        if not self.is_over or getcurrent() is hub:
+        if not self.is_over or getcurrent() is self._hub:
             return
-        waiter: Waiter[None] = Waiter(hub)
+        waiter: Waiter[None] = Waiter(self._hub)
         self.later(waiter.switch, None)
         waiter.get()
 
@@ -56,10 +55,6 @@ class Turns:
 
     def _watch(self) -> None:
         """Let the loop call us in its next turn."""
-        hub = get_hub()
-        if self._hub is not hub:
-            self._hub = hub
-            self._timer = hub.loop.timer(0.0)
         if not self._timer.active:
             self._timer.start(self._begin)
 
@@ -83,4 +78,11 @@ class Turns:
         return f"<Turns, {len(self._queue)} wait>"
 
 
-turns = Turns()
+def current() -> Turns:
+    """Return those of this thread's hub, made on first use."""
+    hub = get_hub()
+    try:
+        return hub.skitai_turns  # type: ignore[no-any-return]
+    except AttributeError:
+        hub.skitai_turns = found = Turns()
+        return found

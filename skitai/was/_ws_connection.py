@@ -15,7 +15,7 @@ from skitai.net.channel import Channel
 from skitai.net.connect import connect
 from skitai.net.stream import HIGH_WATER, Stream
 from skitai.net.tls import client_context
-from skitai.net.turns import turns
+from skitai.net.turns import current
 from skitai.was import _engine, _settings
 from skitai.was._http_pool import Origin
 from skitai.wire import ws_handshake
@@ -91,6 +91,7 @@ class WsConnection:
         self._is_closed = False
         self._is_paused = False  # by its owner
         self._is_behind = False  # not all is looked at that was read
+        self._turns = current()
         self._stream = Stream(channel, self)
 
     # Opening
@@ -202,7 +203,7 @@ class WsConnection:
         """Read again."""
         self._is_paused = False
         if self._is_behind:
-            turns.later(self._go_on)
+            self._turns.later(self._go_on)
         else:
             self._stream.resume()
 
@@ -223,7 +224,7 @@ class WsConnection:
         if self._engine.has_more and not self._is_closed:
             self._is_behind = True
             self._stream.pause()
-            turns.later(self._go_on)
+            self._turns.later(self._go_on)
 
     def _go_on(self) -> None:
         """Look at more of what was read."""
@@ -231,7 +232,7 @@ class WsConnection:
             return
         self._take_in(b"")
         if self._engine.has_more:
-            turns.later(self._go_on)
+            self._turns.later(self._go_on)
         else:
             self._is_behind = False
             if not self._is_paused:

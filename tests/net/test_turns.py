@@ -7,7 +7,7 @@ import pytest
 from gevent import get_hub
 
 from skitai.net import turns as module
-from skitai.net.turns import Turns
+from skitai.net.turns import Turns, current
 
 
 def test_nobody_waits_when_there_is_time_left() -> None:
@@ -71,3 +71,8 @@ def test_whoever_gives_up_and_whoever_fails_hinders_nobody(monkeypatch: pytest.M
     turns.later(done.set)
     assert done.wait(5)
     assert faults == [ValueError]
+
+
+def test_each_hub_has_its_own() -> None:
+    assert current() is current()
+    assert get_hub().threadpool.apply(current) is not current()
