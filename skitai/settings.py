@@ -40,6 +40,9 @@ class Limits:
     keep_alive: float = 2.0
     # Seconds an HTTP/2 connection without a request stays open; then it ends with GOAWAY.
     http2_idle: float = 120.0
+    # Requests that one HTTP/2 connection may have at a time; clients wait with further ones, or open a second one. What
+    # lasts, as streams of gRPC do, counts as long as it lasts. RFC 9113 recommends no fewer than 100.
+    http2_streams: int = 128
     # Seconds a TLS handshake may take.
     handshake_time: float = 10.0
     # Open client connections of one worker; one more gets 503 and is closed.

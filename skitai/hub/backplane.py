@@ -27,6 +27,8 @@ MOST_WAITING = 10_000
 MOST_BYTES = 16 * 1024 * 1024
 #: Seconds between two attempts to connect: the first, and the longest.
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
+#: Seconds that Redis has to take a message.
+ANSWER_TIME = 5.0
 
 _SPACE = b" "
 
@@ -62,6 +64,10 @@ class RedisBackplane:
         self._rooms: dict[str, Room] = {}
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._bytes = 0
+        self._pause = SHORTEST_PAUSE
+        self._has_ears = Event()  # cleared while nothing can be told
+        self._has_ears.set()
+        self._is_losing = False  # too much waits
         self._has_more = Event()
         self._pubsub: Any = None
         self._turn = BoundedSemaphore()  # to write to it
@@ -83,6 +89,7 @@ class RedisBackplane:
         """End both."""
         self._is_over.set()
         self._has_more.set()
+        self._has_ears.set()
         self._drop()
 
     # As a backplane
@@ -101,8 +108,14 @@ class RedisBackplane:
 
     def publish(self, room: Room, target: int | None, opcode: int, payload: bytes) -> None:
         """See :class:`skitai.hub.rooms.Backplane`."""
-        if len(self._waiting) >= MOST_WAITING or self._bytes >= MOST_BYTES:
+        if not self._has_ears.is_set():
             return
+        if len(self._waiting) >= MOST_WAITING or self._bytes >= MOST_BYTES:
+            if not self._is_losing:
+                self._is_losing = True
+                self._lost("tells", BufferError("more is said than Redis takes, and some of it is lost"))
+            return
+        self._is_losing = False
         data = b"%b %d %b %b" % (self._origin, opcode, b"-" if target is None else b"%d" % target, payload)
         self._waiting.append((self._channel(room), data))
         self._bytes += len(data)
@@ -141,6 +154,7 @@ class RedisBackplane:
             self._change("subscribe" if channel in self._rooms else "unsubscribe", channel)
         pubsub.get_message(timeout=5.0)  # the answer, so that it is known to be there
         self.is_connected.set()
+        self._has_ears.set()
 
     def _change(self, method: str, channel: str) -> None:
         """Subscribe or not, beside the greenlet that reads; a failure is met there as well, and all begins anew."""
@@ -178,8 +192,8 @@ class RedisBackplane:
     # Telling
 
     def _tell(self) -> None:
-        client = _connect(self._url)
-        pause = SHORTEST_PAUSE
+        client = _connect(self._url, ANSWER_TIME)
+        self._pause = SHORTEST_PAUSE
         while not self._is_over.is_set():
             self._has_more.wait()
             self._has_more.clear()
@@ -188,12 +202,24 @@ class RedisBackplane:
                 self._bytes -= len(data)
                 try:
                     client.publish(channel, data)
-                    pause = SHORTEST_PAUSE
+                    self._pause = SHORTEST_PAUSE
                 except Exception as error:
                     self._lost("tells", error)
-                    self._is_over.wait(pause)
-                    pause = min(pause * 2, LONGEST_PAUSE)
+                    self._wait_for_ears(client)
         client.close()
+
+    def _wait_for_ears(self, client: Any) -> None:
+        """Until Redis answers again nothing waits to be told: it would come as if it had just been said."""
+        self._has_ears.clear()
+        self._waiting.clear()
+        self._bytes = 0
+        while not self._has_ears.wait(self._pause) and not self._is_over.is_set():
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            try:
+                client.ping()
+                self._has_ears.set()
+            except Exception:  # was said when it began, and by the greenlet that listens
+                continue
 
     def _lost(self, what: str, error: Exception) -> None:
         if not self._is_over.is_set():
@@ -203,7 +229,7 @@ class RedisBackplane:
         return f"<RedisBackplane {len(self._rooms)} rooms, {len(self._waiting)} messages waiting>"
 
 
-def _connect(url: str) -> Any:
+def _connect(url: str, answer_time: float | None = None) -> Any:
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
@@ -212,6 +238,7 @@ def _connect(url: str) -> Any:
     return redis.Redis.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
+        socket_timeout=answer_time,
         socket_connect_timeout=5.0,
         socket_keepalive=True,
         socket_keepalive_options={socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3},

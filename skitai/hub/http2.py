@@ -19,7 +19,7 @@ from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.events import RequestHead
 from skitai.wire.feeding import Feeding
 from skitai.wire.http2.coders import raw_field
-from skitai.wire.http2.engine import MOST_STREAMS, Http2Engine
+from skitai.wire.http2.engine import Http2Engine
 from skitai.wire.http2.errors import Code, code_name
 from skitai.wire.http2.events import (
     BodyReceived,
@@ -152,10 +152,17 @@ class Http2Session:
         if self.engine.last:  # else it may be about to send its first request; the server closes it soon if not
             self.engine.go_away()
             self.flush()
-            for exchange in list(self._exchanges.values()):
-                if exchange.tunnel is not None:
-                    exchange.tunnel.drain()
+            for tunnel in self._tunnels():
+                tunnel.drain()
             self._go_on()
+
+    def say_goodbye(self) -> None:
+        """The server has waited long enough, and breaks the connection off next."""
+        for tunnel in self._tunnels():
+            tunnel.say_goodbye()
+
+    def _tunnels(self) -> list[Http2Tunnel]:
+        return [each.tunnel for each in self._exchanges.values() if each.tunnel is not None]
 
     # Events
 
@@ -190,7 +197,7 @@ class Http2Session:
         """Return the exchange of a new stream; ``None`` when it is over already, or one too many."""
         if stream not in self.engine.streams:
             return None
-        if len(self._exchanges) >= MOST_STREAMS:
+        if len(self._exchanges) >= self._limits.http2_streams:
             self.engine.reset(stream, Code.REFUSED_STREAM)
             return None
         self._exchanges[stream] = exchange = Http2Exchange(self, self._connection, head, stream)
@@ -338,7 +345,7 @@ class Http2Session:
         if url.scheme != exchange.scheme or split_host(url.netloc) != split_host(head.host):
             return  # only what this server can answer for may be promised (section 8.4)
         path = quote(url.path or "/", safe=_IN_URLS) + ("?" + quote(url.query, safe=_IN_URLS) if url.query else "")
-        if exchange.is_pushed or not (self.engine.can_push and len(self._exchanges) < MOST_STREAMS):
+        if exchange.is_pushed or not (self.engine.can_push and len(self._exchanges) < self._limits.http2_streams):
             if not exchange.is_pushed:
                 exchange.interim(103, [("link", f"<{path}>; rel=preload")])
             return

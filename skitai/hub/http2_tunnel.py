@@ -124,6 +124,11 @@ class Http2Tunnel:
         if self._state == _OPEN:
             self.session.drain()
 
+    def say_goodbye(self) -> None:
+        """The server has waited long enough, and breaks the connection off next."""
+        if self._state == _OPEN:
+            self.session.say_goodbye()
+
     def go_on(self) -> None:
         """There is a window again, or room in the outbox."""
         if not self._queue:

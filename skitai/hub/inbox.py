@@ -33,6 +33,11 @@ class Inbox:
         self._size = 0
         return [content for _, content in messages]
 
+    def drop_messages(self) -> None:
+        """Forget the messages; events of the WebSocket stay."""
+        self._messages = [each for each in self._messages if each[0] is not None]
+        self._size = 0
+
     @property
     def is_full(self) -> bool:
         """Whether no more should come for now."""

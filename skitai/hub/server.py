@@ -137,6 +137,9 @@ class Server:
         if self._connections:
             self._stopped_last.wait(max(0.0, grace - FRESH))
         for connection in list(self._connections):
+            say_goodbye = getattr(connection.session, "say_goodbye", None)
+            if say_goodbye is not None:
+                say_goodbye()
             connection.abort()
         gevent.sleep(0.001)  # apps may be told of WebSockets that were cut off
         if self.rooms.backplane is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import get_hub
 
 from skitai.hub.connection import MOST_AT_ONCE, WRITE
-from skitai.net.timers import sweep
+from skitai.net.timers import TICK, sweep
 
 if TYPE_CHECKING:
     from skitai.hub.connection import Connection
@@ -43,7 +43,7 @@ class Carrier(Protocol):
         """Read again."""
 
     def finish(self) -> None:
-        """Send what is unsent, then end in peace."""
+        """Send what is unsent, then end in peace; at once when nothing of it is taken for ``Limits.write_time``."""
 
     def abort(self) -> None:
         """End at once."""
@@ -95,6 +95,8 @@ class ConnectionCarrier:
         self._is_finishing = True
         if self._queue is None:
             self._connection.close()
+        else:
+            self._extend()
 
     def abort(self) -> None:
         """See :class:`Carrier`."""
@@ -127,12 +129,19 @@ class ConnectionCarrier:
             return
         if self.unsent < before:
             self.progressed = sweep.now
+            if self._is_finishing:
+                self._extend()
         if not self._queue and not self._connection.transport.pending:
             self.release()
             if self._is_finishing:
                 self._connection.close()
                 return
         self.session.carrier_drained()
+
+    def _extend(self) -> None:
+        # The session has ended and watches no clock any more; that of the connection calls its expire(), which aborts.
+        connection = self._connection
+        connection.deadline = sweep.now + TICK + connection.server.limits.write_time
 
     def _send_queue(self) -> None:
         transport, queue = self._connection.transport, self._queue

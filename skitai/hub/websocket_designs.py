@@ -166,16 +166,22 @@ class Called:
             pass
         except RemoteProtocolError as error:
             self._server.logs.app.log(f"a WebSocket message was refused: {error}", "warn", self._conversation.tag())
-            self._session.close(INVALID_DATA, "the message is not in the encoding that is expected here")
+            self._give_up(INVALID_DATA, "the message is not in the encoding that is expected here")
         except BaseException as error:
             self._server.logs.app.traceback(tag=self._conversation.tag())
-            self._session.close(INTERNAL_ERROR, "the app failed")
+            self._give_up(INTERNAL_ERROR, "the app failed")
             if isinstance(error, GreenletExit):
                 raise
         finally:
             self.is_busy = False
             if self._inbox or self._is_draining:
                 get_hub().loop.run_callback(self._go_on)
+
+    def _give_up(self, code: int, reason: str) -> None:
+        """Close after an error; what the client said besides would fail again, each with a line in the log."""
+        if self._inbox is not None:
+            self._inbox.drop_messages()
+        self._session.close(code, reason)
 
     def _go_on(self) -> None:
         if self.is_busy:
@@ -229,12 +235,12 @@ class Pulled:
         self._socket.end()
 
     def _run(self) -> None:
-        run_loop(self._server, self._conversation, [self._session])
+        run_loop(self._server, self._conversation, lambda: [self._session])
         self._session.close(GOING_AWAY if self._is_draining else NORMAL)
 
 
-def run_loop(server: Server, conversation: Conversation, sessions: list[WebSocketSession]) -> None:
-    """Call a function that goes on until its clients are gone; an error closes them."""
+def run_loop(server: Server, conversation: Conversation, sessions: Callable[[], list[WebSocketSession]]) -> None:
+    """Call a function that goes on until its clients are gone; an error closes those that are there then."""
     try:
         conversation.run()
     except ClientDisconnected:
@@ -242,7 +248,7 @@ def run_loop(server: Server, conversation: Conversation, sessions: list[WebSocke
     except BaseException as error:
         code = INVALID_DATA if isinstance(error, RemoteProtocolError) else INTERNAL_ERROR
         server.logs.app.traceback(tag=conversation.tag())
-        for session in list(sessions):
+        for session in sessions():
             session.close(code, "the app failed")
         if isinstance(error, GreenletExit):
             raise

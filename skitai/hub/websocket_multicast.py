@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from skitai.hub.rooms import Room
     from skitai.hub.server import Server
     from skitai.hub.websocket_designs import Conversation
+    from skitai.hub.websocket_session import WebSocketSession
 
-#: Messages that wait for the loop, above which no client of the room is read.
+#: Messages that wait for the loop, and bytes or characters of them, above which no client of the room is read.
 MOST_WAITING = 256
+MOST_SIZE = 4 * 1024 * 1024
 
 
 class RoomSocket:
@@ -28,7 +30,8 @@ class RoomSocket:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._messages: list[tuple[int, str | bytes]] = []
-        self._held: list[Any] = []
+        self._size = 0
+        self._held: set[WebSocketSession] = set()
         self._waiter: Waiter[None] | None = None
         self._has_ended = False
 
@@ -47,7 +50,8 @@ class RoomSocket:
             finally:
                 self._waiter = None
         messages, self._messages = self._messages, []
-        held, self._held = self._held, []
+        self._size = 0
+        held, self._held = self._held, set()
         for session in held:
             session.let_go(INBOX)
         return messages
@@ -78,9 +82,10 @@ class RoomSocket:
     def put(self, member: GroupSocket, content: str | bytes) -> None:
         """A client said something."""
         self._messages.append((member.client_id, content))
-        if len(self._messages) >= MOST_WAITING:
+        self._size += len(content)
+        if len(self._messages) >= MOST_WAITING or self._size >= MOST_SIZE:
             member.session.hold(INBOX)
-            self._held.append(member.session)
+            self._held.add(member.session)
         self.wake()
 
     def end(self) -> None:
@@ -113,12 +118,14 @@ class RoomLoop:
 
     def run(self) -> None:
         """Run the function; on a worker of its own."""
-        sessions = [socket.session for socket in self._room.clients.values()]
         try:
-            run_loop(self._server, self._conversation, sessions)
+            run_loop(self._server, self._conversation, self._sessions)
         finally:
             self.has_ended = True
             self.socket.close(GOING_AWAY if self.is_draining else NORMAL)
+
+    def _sessions(self) -> list[WebSocketSession]:
+        return [socket.session for socket in self._room.clients.values()]
 
 
 class Member:

@@ -73,7 +73,7 @@ def _ask(handler: WsgiHandler, exchange: Exchange) -> _Asked:
             return (status, fields, body, reason), None
         wrong = conversation.check(chosen.spec, chosen.detail, chosen.has_events)
         if not wrong and chosen.has_room and conversation.room() is None:
-            wrong = "The query has no value for the room."
+            wrong = "The query has no value for the room, or several."
     except ClientDisconnected:
         raise
     except Exception:

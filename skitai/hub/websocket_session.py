@@ -16,6 +16,7 @@ from greenlet import getcurrent
 
 from skitai.errors import ClientDisconnected
 from skitai.net.timers import NEVER, TICK, sweep
+from skitai.net.turns import current
 from skitai.wire.ws_frames import ABNORMAL, GOING_AWAY
 from skitai.wire.ws_messages import Close, Event, Failure, Ping
 
@@ -27,8 +28,14 @@ if TYPE_CHECKING:
 #: Unsent bytes above which a sender waits and the client is not read, and below which both go on.
 HIGH_WATER = 256 * 1024
 
-# Why the client is not read.
-INBOX, UNSENT = 1, 2
+# Why the client is not read: its messages wait, it takes nothing, or not all is looked at that was read.
+INBOX, UNSENT, UNREAD = 1, 2, 4
+
+#: Steps of reading (see :meth:`~skitai.wire.ws_reader.MessageReader.receive`) before others have their turn: twenty
+#: clients that sent small messages as fast as they could kept everybody else waiting for six seconds.
+MOST_STEPS = 32
+#: Seconds that a step takes, roughly: to serve a small message, or to decompress 4 KB.
+STEP_TIME = 15e-6
 
 _OPEN, _CLOSING, _ENDED = range(3)
 
@@ -64,8 +71,9 @@ class WebSocketSession:
     """
 
     __slots__ = (
-        "_carrier", "_engine", "_heard", "_held", "_keep_alive", "_limits", "_loop", "_on_end", "_ping", "_pinged",
-        "_reason", "_servant", "_state", "_thread", "_waiters", "began", "bytes_in", "bytes_out", "deadline",
+        "_carrier", "_engine", "_has_input_ended", "_heard", "_held", "_keep_alive", "_limits", "_loop", "_on_end",
+        "_ping", "_pinged", "_reason", "_servant", "_state", "_thread", "_turns", "_waiters", "began", "bytes_in",
+        "bytes_out", "deadline",
     )  # fmt: skip
 
     is_idle = False  # a stop drains it, and does not just close it
@@ -89,9 +97,11 @@ class WebSocketSession:
         self._state = _OPEN
         self._reason = ""  # of our own close
         self._held = 0
+        self._has_input_ended = False
         self._waiters: list[Waiter[None]] | None = None
         self._loop = get_hub().loop
         self._thread = _thread()
+        self._turns = current()
         self._heard = self._pinged = self.began = sweep.now
         self.bytes_in = self.bytes_out = 0
         self.deadline = NEVER
@@ -116,15 +126,48 @@ class WebSocketSession:
             return
         self._heard = sweep.now
         self.bytes_in += len(data)
-        for event in self._engine.receive(data):
+        if self._turns.is_over:
+            self._engine.receive(data, 0)
+            self._put_off()
+            return
+        self._take_in(data)
+        steps = self._engine.steps_left
+        if steps <= 0:
+            self._turns.spend((MOST_STEPS - steps) * STEP_TIME)
+            self._put_off()
+
+    def _put_off(self) -> None:
+        """Look at the rest of what was read later, and read no more before."""
+        if self._engine.has_more and self._state != _ENDED:
+            self.hold(UNREAD)
+            if self._held == UNREAD:
+                self._turns.later(self._go_on)
+
+    def _take_in(self, data: bytes) -> None:
+        for event in self._engine.receive(data, MOST_STEPS):
             if event.__class__ is str or event.__class__ is bytes:
                 if self._state == _OPEN and self._servant is not None:
                     self._servant.message(event)
             else:
                 self._control(event)
 
+    def _go_on(self) -> None:
+        """Look at more of what was read."""
+        if self._held != UNREAD or self._state == _ENDED:
+            return
+        self._take_in(b"")
+        if not self._engine.has_more:
+            self.let_go(UNREAD)
+            if self._has_input_ended:
+                self.end_of_input()
+        elif self._held == UNREAD:
+            self._turns.later(self._go_on)
+
     def end_of_input(self) -> None:
         """The client ended its side without a close frame (RFC 6455 section 7.1.5)."""
+        if self._held & UNREAD and self._state != _ENDED:
+            self._has_input_ended = True  # what it said before comes first
+            return
         self._end(ABNORMAL, "the client closed the connection")
         self._carrier.finish()
 
@@ -232,13 +275,21 @@ class WebSocketSession:
         """Read again when no other reason is left."""
         if self._held & reason:
             self._held &= ~reason
-            if not self._held and self._state != _ENDED:
+            if self._state == _ENDED:
+                return
+            if not self._held:
                 self._carrier.resume()
+            elif self._held == UNREAD:
+                self._turns.later(self._go_on)
 
     def drain(self) -> None:
         """The server stops."""
         if self._state == _OPEN and self._servant is not None:
             self._servant.drain()
+
+    def say_goodbye(self) -> None:
+        """The server has waited long enough, and breaks the connection off next."""
+        self.close(GOING_AWAY, "the server stops")
 
     @property
     def is_here(self) -> bool:

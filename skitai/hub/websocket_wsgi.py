@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote_plus
+from urllib.parse import parse_qsl, quote_plus, unquote_plus
 
+from skitai.constants import WS_SIMPLE
 from skitai.errors import LocalProtocolError
 from skitai.hub.websocket_configuration import EVENT, SOCKET
 from skitai.was._context import Context, activate
@@ -40,14 +41,23 @@ class WsgiConversation:
     def check(self, spec: int, detail: Any, has_events: bool) -> str:
         """See :class:`skitai.hub.websocket_designs.Conversation`; an app looks after its query itself."""
         self._names = (detail,) if isinstance(detail, str) else tuple(detail or ())
+        if self._names and (spec == WS_SIMPLE or len(self._names) > 1):
+            # What comes with the URL under the name of the message would be taken for it: Flask asks for the first.
+            query = self.environ["QUERY_STRING"]
+            kept = [each for each in query.split("&") if unquote_plus(each.partition("=")[0]) != self._names[0]]
+            self.environ["QUERY_STRING"] = "&".join(kept)
         return ""
 
     def room(self) -> str | None:
-        """See :class:`skitai.hub.websocket_designs.Conversation`: the last of the names that were configured."""
+        """See :class:`skitai.hub.websocket_designs.Conversation`: the last of the names that were configured.
+
+        There is none when the query has several values: an app may have looked at another one than we would take.
+        """
         if not self._names:
             return None
-        query = dict(parse_qsl(self.environ["QUERY_STRING"], keep_blank_values=True))
-        return query.get(self._names[-1])
+        query = parse_qsl(self.environ["QUERY_STRING"], keep_blank_values=True)
+        values = [value for name, value in query if name == self._names[-1]]
+        return values[0] if len(values) == 1 else None
 
     def attach(self, socket: Any) -> None:
         """See :class:`skitai.hub.websocket_designs.Conversation`."""

@@ -60,9 +60,13 @@ class Health:
         while was.grpc_call.is_active:
             changed = self._changed
             status = self._statuses.get(request.service, _SERVICE_UNKNOWN)
+            if was.grpc_call.is_stopping:
+                status = _NOT_SERVING
             if status != said:
                 said = status
                 yield self._response(status=status)
+            if was.grpc_call.is_stopping:  # else the stop would wait for every load balancer that watches
+                raise GrpcError(GrpcCode.UNAVAILABLE, "the server stops")
             changed.wait(_LOOK)
 
     def __repr__(self) -> str:

@@ -98,9 +98,11 @@ class Messages(GrpcReply):
             error: GrpcError | None = None
             try:
                 self._send_all(exchange)
-            except ClientDisconnected:
-                if not call.is_over:
+            except ClientDisconnected as failure:
+                if call.has_lost_client and not call.is_over:
                     raise
+                if not call.is_over:  # it is another client that the function lost
+                    error = self._explain(failure)
             except Exception as failure:
                 error = self._explain(failure)
             call.end(error)

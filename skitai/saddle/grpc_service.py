@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skitai.errors import ClientDisconnected, GrpcCallFailed, GrpcCode, GrpcError, RemoteProtocolError
+from skitai.errors import (
+    ClientDisconnected,
+    GrpcCallFailed,
+    GrpcCode,
+    GrpcError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from skitai.net import logs
 from skitai.saddle.endpoint import ByContentType, Endpoint
 from skitai.saddle.errors import HttpError, MethodNotAllowed, MissingSlash, NotFound, UnsupportedMediaType
@@ -16,6 +23,7 @@ from skitai.saddle.grpc_call import GrpcCall
 from skitai.saddle.grpc_replies import Failure, Message, Messages
 from skitai.wire.feeding import Feeding
 from skitai.wire.grpc import methods
+from skitai.wire.grpc.metadata import encode_metadata
 from skitai.wire.grpc.status import code_of_app
 from skitai.wire.response import reason_phrase
 
@@ -71,11 +79,12 @@ def serve(was: Was) -> Reply:
         else:
             data = call.frame(content)
             reply = Message(call, call.leading_fields(), data)
-    except ClientDisconnected:
-        if not call.is_over:
+    except ClientDisconnected as error:
+        if not call.is_over and call.has_lost_client:
             call.forget()
             raise
-        reply = Failure(call, GrpcError(GrpcCode.DEADLINE_EXCEEDED))  # which was said already
+        # The deadline has passed, which was said already; or it is another client that the function lost.
+        reply = Failure(call, GrpcError(GrpcCode.DEADLINE_EXCEEDED) if call.is_over else explain(was, error))
     except Exception as error:
         reply = Failure(call, explain(was, error))
     was.end(reply)
@@ -121,6 +130,11 @@ def _run(was: Was, endpoint: Endpoint, argument: Any) -> Any:
 def explain(was: Was, error: BaseException) -> GrpcError:
     """Return the status of a call whose function raised; what is no answer to the client is logged."""
     if isinstance(error, GrpcError) and not isinstance(error, GrpcCallFailed):
+        try:
+            encode_metadata(error.metadata)
+        except LocalProtocolError as wrong:  # a client must have a status all the same
+            logs.current().app.traceback(tag=was.log_tag, error=wrong)
+            return GrpcError(error.code, error.details)
         return error
     if isinstance(error, HttpError) and error.status < 500:
         return GrpcError(code_of_app(error.status), error.detail or reason_phrase(error.status))

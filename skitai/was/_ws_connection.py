@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -9,22 +10,26 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from gevent import get_hub
 from gevent.hub import Waiter
 
-from skitai.errors import ConnectionFailed, ConnectTimeout, PeerClosed, RemoteProtocolError
+from skitai.errors import ConnectionFailed, ConnectTimeout, PeerClosed, RemoteProtocolError, WriteTimeout
 from skitai.net.channel import Channel
 from skitai.net.connect import connect
-from skitai.net.stream import Stream
+from skitai.net.stream import HIGH_WATER, Stream
 from skitai.net.tls import client_context
-from skitai.was import _settings
+from skitai.net.turns import current
+from skitai.was import _engine, _settings
 from skitai.was._http_pool import Origin
 from skitai.wire import ws_handshake
 from skitai.wire.http1 import ResponseHead, ResponseReader
 from skitai.wire.outcomes import BodyTooLarge
 from skitai.wire.websocket import WebSocket
 from skitai.wire.ws_frames import ABNORMAL, TOO_BIG
-from skitai.wire.ws_messages import Close, Event, Failure, Pong
+from skitai.wire.ws_messages import Close, Event, Failure, Ping, Pong
 
 if TYPE_CHECKING:
     from skitai.was._ws_pool import Home
+
+#: Steps of reading (see :meth:`~skitai.wire.ws_reader.MessageReader.receive`) before others have their turn.
+MOST_STEPS = 64
 
 
 class Place(NamedTuple):
@@ -84,6 +89,9 @@ class WsConnection:
         self._opener: Waiter[Exception | None] | None = None
         self._engine = WebSocket(False, _settings.current.body_bytes)
         self._is_closed = False
+        self._is_paused = False  # by its owner
+        self._is_behind = False  # not all is looked at that was read
+        self._turns = current()
         self._stream = Stream(channel, self)
 
     # Opening
@@ -163,16 +171,41 @@ class WsConnection:
             self._stream.write(self._engine.close(code, reason))
 
     def wait_until_drained(self) -> None:
-        """Block the calling greenlet while too much is unsent."""
-        self._stream.wait_until_drained()
+        """Block the calling greenlet while too much is unsent.
+
+        The connection fails when the server takes nothing for ``idle_time`` meanwhile.
+        """
+        if self._stream.unsent <= HIGH_WATER:
+            return
+        wait = _WriteWait(self)
+        sweep = _engine.current().sweep
+        sweep.watch(wait)
+        try:
+            self._stream.wait_until_drained()
+        finally:
+            sweep.forget(wait)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the server to take them."""
+        return self._stream.unsent
+
+    def fail(self, error: Exception) -> None:
+        """Close at once; the owner is told."""
+        self._end(error, ABNORMAL, "")
 
     def pause(self) -> None:
         """Read no more for now."""
+        self._is_paused = True
         self._stream.pause()
 
     def resume(self) -> None:
         """Read again."""
-        self._stream.resume()
+        self._is_paused = False
+        if self._is_behind:
+            self._turns.later(self._go_on)
+        else:
+            self._stream.resume()
 
     def poll(self) -> None:
         """Read what the hub has not seen."""
@@ -187,7 +220,26 @@ class WsConnection:
             return
         if self._is_closed:
             return
-        events = self._engine.receive(data)
+        self._take_in(data)
+        if self._engine.has_more and not self._is_closed:
+            self._is_behind = True
+            self._stream.pause()
+            self._turns.later(self._go_on)
+
+    def _go_on(self) -> None:
+        """Look at more of what was read."""
+        if self._is_closed or self._is_paused or not self._is_behind:
+            return
+        self._take_in(b"")
+        if self._engine.has_more:
+            self._turns.later(self._go_on)
+        else:
+            self._is_behind = False
+            if not self._is_paused:
+                self._stream.resume()
+
+    def _take_in(self, data: bytes, most_steps: int = MOST_STEPS) -> None:
+        events = self._engine.receive(data, most_steps)
         for event in events:
             if event.__class__ is str or event.__class__ is bytes or event.__class__ is Pong:
                 if self.owner is not None:
@@ -205,11 +257,15 @@ class WsConnection:
         """There is no more."""
         error = error or PeerClosed("the server closed the connection without a close frame")
         self._opened(error)
+        if self._is_behind and not self._is_closed:
+            self._take_in(b"", sys.maxsize)  # what it said before it closed
         self._end(error, ABNORMAL, "")
 
     def _control(self, event: Event) -> None:
         if self._is_closed:
             return
+        if event.__class__ is Ping and self._stream.unsent > HIGH_WATER:
+            return  # RFC 6455 section 5.5.3: only the last of many needs its pong, and nobody reads them
         reply = self._engine.reply(event)
         if reply and not self._stream.is_lost:
             with suppress(ConnectionFailed):  # the end of the connection is told by itself
@@ -270,6 +326,28 @@ class WsConnection:
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "idle" if self.owner is None else "busy"
         return f"<WsConnection {self.place.origin}{self.place.target} {state}, {self.uses} uses>"
+
+
+class _WriteWait:
+    """The deadline of a greenlet that waits until the server takes what it is sent."""
+
+    __slots__ = ("_connection", "_seconds", "_unsent", "deadline")
+
+    def __init__(self, connection: WsConnection) -> None:
+        self._connection = connection
+        self._seconds = _settings.current.idle_time
+        self._unsent = connection.unsent
+        self.deadline = time.monotonic() + self._seconds
+
+    def expire(self) -> None:
+        """The sweep calls this."""
+        connection = self._connection
+        if connection.unsent < self._unsent:
+            self._unsent = connection.unsent
+            self.deadline = time.monotonic() + self._seconds
+        else:
+            origin = connection.place.origin
+            connection.fail(WriteTimeout(f"{origin} took nothing for {self._seconds:g} seconds"))
 
 
 def open_connection(home: Home, place: Place, authorization: str, deadline: float) -> WsConnection:

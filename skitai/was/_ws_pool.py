@@ -6,6 +6,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from gevent import get_hub
+
 from skitai.net import pool as workers
 from skitai.was import _settings
 from skitai.was._ws_connection import Place, Refused, WsConnection, open_connection
@@ -87,9 +89,7 @@ class WsPool:
                 return
             connection.drop()
         self._waiting.append(waiting)
-        if self._opening + len(self._open) < _settings.current.connections:
-            self._opening += 1
-            workers.spawn(self._connect)
+        self._connect_more()
 
     def withdraw(self, waiting: Waiting) -> None:
         """Somebody waits no longer."""
@@ -98,12 +98,12 @@ class WsPool:
 
     def give_back(self, connection: WsConnection) -> None:
         """A connection can take another message."""
-        if self._waiting:
-            self._waiting.popleft().has_connection(connection)
-            return
         connection.rest()
-        self._engine.sweep.watch(connection)
-        self._idle.append(connection)
+        if self._waiting:
+            # In the next turn: what the server says besides its answer must not be taken for that to the next message.
+            get_hub().loop.run_callback(self._pass_on, connection)
+        else:
+            self._keep(connection)
 
     def forget(self, connection: WsConnection) -> None:
         """See :class:`Home`."""
@@ -111,9 +111,7 @@ class WsPool:
         self._engine.sweep.forget(connection)
         if connection in self._idle:
             self._idle.remove(connection)
-        if self._waiting and self._opening < len(self._waiting):
-            self._opening += 1
-            workers.spawn(self._connect)
+        self._connect_more()
         self._forget_if_empty()
 
     def close_idle(self) -> None:
@@ -125,6 +123,24 @@ class WsPool:
         """After a fork."""
         for connection in self._open:
             connection.forget_process()
+
+    def _keep(self, connection: WsConnection) -> None:
+        self._engine.sweep.watch(connection)
+        self._idle.append(connection)
+
+    def _pass_on(self, connection: WsConnection) -> None:
+        if not connection.is_fit():
+            connection.drop()
+        elif self._waiting:
+            self._waiting.popleft().has_connection(connection)
+        else:
+            self._keep(connection)
+
+    def _connect_more(self) -> None:
+        most = _settings.current.connections
+        while self._opening < len(self._waiting) and self._opening + len(self._open) < most:
+            self._opening += 1
+            workers.spawn(self._connect)
 
     def _connect(self) -> None:
         if not self._waiting:
@@ -138,11 +154,15 @@ class WsPool:
             self._opening -= 1
             if self._waiting:
                 self._waiting.popleft().has_none(error)
+            self._connect_more()
             self._forget_if_empty()
             return
         self._opening -= 1
         self._open.add(connection)
-        self.give_back(connection)
+        if self._waiting:
+            self._waiting.popleft().has_connection(connection)
+        else:
+            self.give_back(connection)
 
     def _forget_if_empty(self) -> None:
         if not (self._open or self._waiting or self._opening):

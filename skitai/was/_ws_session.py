@@ -19,6 +19,7 @@ from skitai.errors import (
     PeerClosed,
     RequestFailed,
     TlsFailed,
+    WriteTimeout,
 )
 from skitai.was import _clusters, _engine
 from skitai.was._http_call import HttpCall
@@ -106,18 +107,21 @@ class WsSession:
     # Sending
 
     def send(self, message: Any) -> None:
-        """Send a message; waits while the server takes nothing and much is unsent.
+        """Send a message; waits while the server takes nothing and much is unsent, at most ``idle_time``.
 
         Args:
             message: str goes as text, bytes as binary, ``(opcode, data)`` as it says.
 
         Raises:
-            PeerClosed, ConnectionFailed: it is closed. TypeError, ValueError: this is no message.
+            PeerClosed, ConnectionFailed: it is closed. WriteTimeout: the server took nothing, and it is closed now.
+            TypeError, ValueError: this is no message.
         """
         kind, payload = read_message(message)
         connection = self._open_connection()
         connection.send(payload.decode() if kind == "TEXT" else payload)
         connection.wait_until_drained()
+        if isinstance(self._error, WriteTimeout):
+            raise self._error
 
     def ping(self, timeout: float = 5.0) -> float:
         """Send a ping, wait for its pong and return the seconds between them.

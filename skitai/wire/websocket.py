@@ -52,6 +52,16 @@ class WebSocket:
         self.receive = self._reader.receive
 
     @property
+    def has_more(self) -> bool:
+        """See :class:`MessageReader`."""
+        return self._reader.has_more
+
+    @property
+    def steps_left(self) -> int:
+        """See :class:`MessageReader`."""
+        return self._reader.steps_left
+
+    @property
     def coding(self) -> int:
         """Equal for servers whose :meth:`message` gives the same frame for the same content."""
         return 0 if self._deflater is None else self._deflater.bits

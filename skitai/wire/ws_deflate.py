@@ -17,6 +17,9 @@ MOST_BITS: Final = 15
 LEAST_BITS: Final = 9
 
 _TAIL: Final = b"\x00\x00\xff\xff"
+#: Blocks in one part of a message that may say they are the last one. Each wants a decompressor of its own and a copy
+#: of what is behind it; 80 KB of them would take a second.
+_MOST_LAST: Final = 32
 #: A level past which a text gets little smaller, and memory for the state that is quick to get: with the default of 8
 #: a message of 1 KB takes 25 microseconds to compress instead of 3.
 _LEVEL: Final = 1
@@ -160,8 +163,12 @@ class Inflater:
             data += _TAIL
         engine = self._engine or zlib.decompressobj(self._bits)
         content = engine.decompress(data, most + 1)
+        left = _MOST_LAST
         while engine.eof and engine.unused_data and len(content) <= most:
             # A block that says it is the last one does not end a message (section 7.2.3.4).
+            left -= 1
+            if not left:
+                raise zlib.error("too many blocks say that they are the last one")
             data = engine.unused_data
             engine = zlib.decompressobj(self._bits)
             content += engine.decompress(data, most + 1 - len(content))

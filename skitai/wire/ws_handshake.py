@@ -88,7 +88,12 @@ def read_request(method: str, header: Header, http: int = 11) -> Offer | Refusal
     subprotocols = tuple(each for each in asked if each)
     if not all(map(is_token, subprotocols)) or len(set(subprotocols)) != len(subprotocols):
         return Refusal(400, "Sec-WebSocket-Protocol is not a list of different names.", [])
-    return Offer(key, subprotocols, header("sec-websocket-extensions"))
+    extensions = header("sec-websocket-extensions")
+    try:
+        ws_deflate.answer(extensions)  # now, and not when the app was asked and believes that it has a client
+    except ws_deflate.NotNegotiable as error:
+        return Refusal(400, f"{error}.", [])
+    return Offer(key, subprotocols, extensions)
 
 
 def accept(offer: Offer, supported: Sequence[str] = (), is_compressing: bool = True) -> Opening | Refusal:

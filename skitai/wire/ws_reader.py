@@ -6,6 +6,7 @@ UTF-8 before its message ends, a message that is too large before it is held.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from codecs import getincrementaldecoder
 from io import StringIO
@@ -46,6 +47,8 @@ _WHOLE_TEXT: Final = FIN | TEXT
 _WHOLE_BINARY: Final = FIN | BINARY
 #: Bytes by which deflate may make a message larger that it cannot make smaller: five for each block.
 _STORED: Final = 64
+#: Decompressed bytes that count as one step of reading.
+_STEP: Final = 4096
 
 
 class _Violation(Exception):
@@ -92,11 +95,15 @@ class MessageReader:
         is_server: whether we are the server: what comes must be masked then, and else must not be (section 5.1).
         most_bytes: of a message, decompressed; of a text in UTF-8. One more: a :class:`Failure` with 1009.
         agreement: on compression, ``None`` goes without.
+
+    Attributes:
+        has_more: :meth:`receive` stopped before it had looked at all that came; call it again, with ``b""``.
+        steps_left: of those that the last :meth:`receive` might take, below 0 when it took more.
     """
 
     __slots__ = (
         "_buffer", "_first", "_inflater", "_is_compressed", "_is_over", "_key", "_left", "_mask_bit", "_message",
-        "_most", "_opcode", "_size",
+        "_most", "_opcode", "_size", "has_more", "steps_left",
     )  # fmt: skip
 
     def __init__(self, is_server: bool, most_bytes: int, agreement: Agreement | None = None) -> None:
@@ -112,19 +119,32 @@ class MessageReader:
         self._first = 0  # first byte of the data frame whose payload is coming
         self._left = 0  # bytes of that payload which are still to come
         self._key = b""  # of its mask, turned to the next byte
+        self.steps_left = 0
+        self.has_more = False
 
-    def receive(self, data: bytes) -> list[Event]:
+    def receive(self, data: bytes, most_steps: int = sys.maxsize) -> list[Event]:
         """Take bytes of the other end and return what they complete, in order.
 
         After a :class:`Close` or a :class:`Failure`, the last event of a list, everything is ignored.
+
+        Args:
+            most_steps: after which :attr:`has_more` is set and the rest kept for the next call. A frame is one or two,
+                and so are 4 KB that were compressed: 80 KB may be ten thousand messages, or 80 MB of them.
         """
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
         events: list[Event] = []
         position, end = 0, len(data)
+        self.steps_left = most_steps
+        self.has_more = False
         try:
             while position < end and not self._is_over:
+                if self.steps_left <= 0:
+                    self.has_more = True
+                    self._buffer = data[position:]
+                    break
+                self.steps_left -= 1
                 if self._left:
                     position = self._take_payload(data, position, events)
                 else:
@@ -281,6 +301,7 @@ class MessageReader:
         content = self._inflater.inflate(payload, is_last, self._most - self._size)
         if content is None:
             raise _Violation(f"a message is larger than {self._most} bytes", TOO_BIG)
+        self.steps_left -= len(content) // _STEP
         return content
 
     # Control frames (section 5.5)

@@ -101,7 +101,10 @@ def test_what_is_said_while_redis_is_away_stays_here(
         redis.pause()
         a.send("lost")
         assert get(a) == "lost"
-        until(lambda: "the backplane" in one.messages_text())
+        until(lambda: "the backplane tells" in one.messages_text())
+        for number in range(50):
+            a.send(f"lost {number}")
+            assert get(a) == f"lost {number}"
         redis.resume()
         _until_subscribed(pair, until)
         a.send("found")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import gevent
@@ -81,10 +82,10 @@ class Guide:
 class Caller:
     """A served guide, and a client of it."""
 
-    def __init__(self, serve: Any, mounted: Any, **options: Any) -> None:
+    def __init__(self, serve: Any, mounted: Any, app: Any = None, **options: Any) -> None:
         self.guide = Guide()
         site = Site()
-        site.mount_app(SERVICE, mounted(self.guide.app))
+        site.mount_app(SERVICE, mounted(app or self.guide.app))
         self.server = serve(site=site, **options)
         logs.use(self.server.logs)
         self.client = self.connect()
@@ -296,3 +297,138 @@ def test_one_that_does_not_read_hinders_nobody(caller: Any) -> None:
         assert it.call("GetFeature", POINT).trailers is not None
     slow.sock.close()
     assert it.guide.is_over.wait(5)
+
+
+def failing(how: Any) -> Saddle:
+    """An app whose functions do something that is wrong, at the beginning or behind the first message."""
+    app = Saddle(__name__)
+
+    @app.route("/GetFeature")
+    def get_feature(was, point):
+        return how(was)
+
+    @app.route("/ListFeatures")
+    def list_features(was, rectangle):
+        yield pb.Feature(name="first")
+        how(was)
+
+    return app
+
+
+def fail(error: BaseException) -> Any:
+    def how(was: Any) -> None:
+        raise error
+
+    return how
+
+
+@pytest.mark.row("SAD-GRPC-03")
+@pytest.mark.parametrize(
+    ("how", "code", "text"),
+    [
+        (fail(GrpcError("NOT_FOUND", "no", [("bad name", "x")])), "5", "metadata cannot be called"),
+        (fail(GrpcError("NOT_FOUND", "no", [("x", "a\r\nb")])), "5", "printable ASCII"),
+        (fail(GrpcError("NOT_FOUND", "no", [("x-bin", "text")])), "5", "is bytes"),
+        (fail(ClientDisconnected("somebody else is gone")), "2", "somebody else"),
+        (lambda was: was.grpc_call.add_trailing("x", "\n"), "2", "printable ASCII"),
+        (lambda was: was.grpc_call.add_leading("grpc-x", ""), "2", "cannot be called"),
+        (fail(StopIteration()), "2", "StopIteration"),
+        (fail(RecursionError("deep")), "2", "deep"),
+    ],
+)
+def test_functions_that_fail_give_a_status_and_one_line_of_why(caller: Any, how: Any, code: str, text: str) -> None:
+    it = caller(app=failing(how))
+    answer = it.call("GetFeature", POINT)
+    assert (answer.status, answer.body, answer.get("grpc-status")) == (200, b"", code)
+    wrong, status = it.server.app_text().splitlines()
+    assert text in wrong and f"ended with grpc-status {code} " in status
+    answer = it.call("ListFeatures", frame(b""))
+    assert answer.body == frame(pb.Feature(name="first").SerializeToString())
+    assert dict(answer.trailers)["grpc-status"] == code
+    assert len(it.server.app_text().splitlines()) == 4
+
+
+def test_streams_of_a_connection_have_a_bound_that_can_be_set(caller: Any) -> None:
+    it = caller(limits={"http2_streams": 200})
+    streams = [it.open("RouteChat") for _ in range(200)]
+    for stream in streams:
+        it.client.send(stream, frame(b""))
+    it.client.until(lambda: all(it.client.answers[stream].body for stream in streams))
+    refused = it.open("RouteChat")
+    it.client.until(lambda: it.client.answers[refused].reset is not None)
+    assert it.client.answers[refused].reset == 7
+    for stream in streams:
+        it.client.give_up(stream)
+    until(lambda: not any(each.session._exchanges for each in it.server.server._connections))
+
+
+def test_a_stop_waits_for_streams_that_end_and_ends_those_that_do_not(caller: Any) -> None:
+    it = caller()
+    ending, endless = it.open("RouteChat"), it.open("RouteChat")
+    for stream in (ending, endless):
+        it.client.send(stream, frame(b""))
+    it.client.until(lambda: it.client.answers[ending].body and it.client.answers[endless].body)
+    stopping = gevent.spawn(it.server.server.stop, 1.0)
+    it.client.until(lambda: it.client.goodbye)
+    it.client.send(ending, frame(b""), True)
+    assert dict(it.client.finish(ending).trailers)["grpc-status"] == "0"
+    it.guide.is_over.clear()
+    stopping.get(timeout=5)
+    assert it.guide.is_over.wait(5)
+    assert [type(error) for error in it.guide.errors] == [ClientDisconnected]
+    assert it.server.app_text() == ""
+
+
+def test_a_stream_without_end_can_see_that_the_server_stops(caller: Any) -> None:
+    app = Saddle(__name__)
+
+    @app.route("/ListFeatures")
+    def list_features(was, rectangle):
+        while not was.grpc_call.is_stopping:
+            yield pb.Feature()
+            gevent.sleep(0.01)
+
+    it = caller(app=app)
+    stream = it.open("ListFeatures")
+    it.client.send(stream, frame(b""), True)
+    it.client.until(lambda: it.client.answers[stream].body)
+    stopping = gevent.spawn(it.server.server.stop, 20)
+    assert dict(it.client.finish(stream).trailers)["grpc-status"] == "0"
+    stopping.get(timeout=5)
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000], ids=["small", "packed"])
+def test_floods_of_messages_leave_others_their_turn(caller: Any, size: int) -> None:
+    """A function that reads a stream need not wait, and gives way all the same."""
+    app = Saddle(__name__)
+    turns: list[int] = []
+    read = 0
+
+    @app.route("/RecordRoute")
+    def record_route(was, points):
+        nonlocal read
+        gevent.spawn(look)
+        for _ in points:
+            read += 1
+        return pb.RouteSummary(point_count=read)
+
+    def look() -> None:
+        while not turns or turns[-1] < count:
+            turns.append(read)
+            gevent.sleep(0)
+
+    # Unknown fields may be of any size.
+    message = frame(b"\x7a" + _varint(size) + bytes(size) if size else b"", bool(size))
+    count = 5000 if not size else 20
+    it = caller(app=app)
+    answer = it.call("RecordRoute", message * count, ("grpc-encoding", "gzip"))
+    assert pb.RouteSummary.FromString(answer.body[5:]).point_count == count
+    assert max(after - before for before, after in pairwise(turns)) <= (2 if size else 64)
+
+
+def _varint(number: int) -> bytes:
+    data = b""
+    while number > 127:
+        data += bytes([number & 127 | 128])
+        number >>= 7
+    return data + bytes([number])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import socket
@@ -16,7 +17,7 @@ import pytest
 import trustme
 
 import skitai
-from skitai.errors import LocalProtocolError
+from skitai.errors import ClientDisconnected, LocalProtocolError
 from skitai.hub.http2 import Http2Session
 from skitai.hub.outbox import HIGH_WATER
 from skitai.hub.site import Site
@@ -444,6 +445,26 @@ def test_stop_closes_with_1001(serve: Serve, client: Open) -> None:
     busy.expect_close(1001)
     stopping.get(timeout=10)
     assert first.until_closed() is not None
+
+
+def test_stop_that_has_waited_long_enough_says_goodbye(serve: Serve, client: Open) -> None:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if environ.get("websocket.event") == skitai.WS_EVT_INIT:
+            return configured(skitai.WS_DEDICATE, 60, None)(environ, start_response)
+        with contextlib.suppress(ClientDisconnected):
+            while True:
+                environ["websocket"].send("tick")
+                gevent.sleep(0.01)
+        return []
+
+    running = serve(app)
+    tunnel = Tunnel(client(running))
+    assert tunnel.next() == "tick"
+    stopping = gevent.spawn(running.server.stop, 0.6)
+    while (event := tunnel.next()) == "tick":
+        pass
+    assert isinstance(event, Close) and event.code == 1001
+    stopping.get(timeout=5)
 
 
 def test_stop_does_not_wait_for_those_who_do_not_answer(serve: Serve, client: Open) -> None:

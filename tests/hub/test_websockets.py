@@ -685,6 +685,80 @@ def test_stop_tells_functions_that_pull_their_messages(serve: Serve, knock: Knoc
     stopping.get(timeout=10)
 
 
+@pytest.mark.row("WS-39")
+def test_stop_ends_functions_that_never_look(serve: Serve, knock: Knock) -> None:
+    ended = gevent.event.Event()
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [])
+        if environ.get("websocket.event") == skitai.WS_EVT_INIT:
+            environ["websocket.config"] = (skitai.WS_DEDICATE, 60, None)
+            return [b""]
+        try:
+            while True:
+                environ["websocket"].send("tick")
+                gevent.sleep(0.01)
+        finally:
+            ended.set()
+
+    running = serve(app)
+    client = knock(running)
+    assert client.next() == "tick"
+    stopping = gevent.spawn(running.server.stop, 0.6)
+    while (event := client.next()) == "tick":
+        pass
+    assert isinstance(event, Close) and event.code == 1001
+    stopping.get(timeout=5)
+    assert ended.wait(5)
+
+
+def test_multicast_that_fails_closes_those_who_came_later_with_1011(
+    serve: Serve, knock: Knock, until: Callable[..., None]
+) -> None:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [])
+        if "websocket_init" in environ:
+            environ["websocket_init"] = (skitai.WEBSOCKET_MULTICAST, 60, "room")
+            return [b""]
+        while True:
+            for _, message in environ["websocket"].getswait():
+                assert message != "fail"
+
+    running = serve(app)
+    first = knock(running, "/?room=1")
+    until(lambda: len(running.server.rooms) == 1)
+    second = knock(running, "/?room=1")
+    second.say("fail")
+    first.expect_close(1011)
+    second.expect_close(1011)
+
+
+def test_multicast_holds_few_bytes(serve: Serve, knock: Knock, until: Callable[..., None]) -> None:
+    gate = gevent.event.Event()
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [])
+        if "websocket_init" in environ:
+            environ["websocket_init"] = (skitai.WEBSOCKET_MULTICAST, 60, "room")
+            return [b""]
+        gate.wait()
+        while environ["websocket"].getswait():
+            pass
+        return [b""]
+
+    running = serve(app)
+    client = knock(running, "/?room=1")
+    client.sock.settimeout(0.5)
+    message = client.engine.message(b"x" * 1_000_000)
+    with pytest.raises(TimeoutError):
+        for _ in range(100):
+            client.sock.sendall(message)
+    (room,) = running.server.rooms._rooms.values()
+    assert room.loop.socket._size < 6_000_000
+    gate.set()
+    until(lambda: not room.loop.socket._size)
+
+
 def test_stop_does_not_wait_for_those_who_do_not_answer(serve: Serve, knock: Knock) -> None:
     running = serve(echo)
     knock(running)

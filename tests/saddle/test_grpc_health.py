@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from skitai import was
-from skitai.errors import GrpcCode
+from skitai.errors import GrpcCallFailed, GrpcCode
 from skitai.hub.site import Site
 from skitai.saddle.grpc_health import SERVICE, Health, _messages
 from skitai.wire.grpc import methods
@@ -63,3 +63,15 @@ def test_the_generated_module_of_the_same_names_can_be_imported() -> None:
     )
     method = methods.find(SERVICE, "Watch")
     assert method == (SERVICE, "Watch", *_messages(), False, True)
+
+
+def test_a_watch_does_not_hold_up_a_stop(serve: Any) -> None:
+    server = start(Health(), serve)
+    stub = was.grpc(f"http://127.0.0.1:{server.port}/{SERVICE}", timeout=20)
+    watch = stub.Watch.stream(_messages()[0]())
+    assert watch.receive().status == 1
+    stopping = gevent.spawn(server.server.stop, 20)
+    assert watch.receive().status == 2
+    with pytest.raises(GrpcCallFailed, match="the server stops"):
+        watch.receive()
+    stopping.get(timeout=5)

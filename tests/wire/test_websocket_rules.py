@@ -367,6 +367,37 @@ def test_million_empty_fragments_hold_no_memory() -> None:
     assert held < 100_000
 
 
+# A little at a time
+
+
+def read_in_steps(data: bytes, most_steps: int, is_server: bool) -> list[Event]:
+    reader = MessageReader(is_server, MOST)
+    events = reader.receive(data, most_steps)
+    calls = 1
+    while reader.has_more:
+        assert len(events) <= most_steps * calls
+        events += reader.receive(b"", most_steps)
+        calls += 1
+    return events
+
+
+def test_reading_in_steps_gives_the_same(is_server: bool) -> None:
+    data = raw(0x81, b"one", is_server) + raw(0x02, b"t", is_server) + raw(0x89, b"ping", is_server)
+    data += raw(0x00, b"", is_server) * 3 + raw(0x80, b"wo", is_server) + raw(0x81, b"", is_server) * 10
+    expected: list[Event] = ["one", Ping(b"ping"), b"two", *[""] * 10, Close(1000)]
+    for steps in range(1, 20):
+        assert read_in_steps(data + raw(0x88, b"\x03\xe8", is_server), steps, is_server) == expected
+        assert read_in_steps(data + raw(0x88, b"\x03\xe8", is_server) * 40, steps, is_server) == expected
+
+
+def test_nothing_is_read_in_no_steps_and_nothing_is_lost(is_server: bool) -> None:
+    reader = MessageReader(is_server, MOST)
+    data = raw(0x81, b"one", is_server)
+    assert reader.receive(data[:1], 0) == [] and reader.has_more
+    assert reader.receive(data[1:], 0) == [] and reader.has_more
+    assert reader.receive(b"") == ["one"] and not reader.has_more
+
+
 # All together
 
 

@@ -239,3 +239,18 @@ def test_message_of_the_largest_size() -> None:
     content = os.urandom(MOST)
     check(raw(0xC2, deflate(content, level=0)), [content])
     check(raw(0xC2, deflate(content + b"x", level=0)), [1009])
+
+
+def test_decompressing_counts_as_steps() -> None:
+    reader = MessageReader(False, MOST, Agreement())
+    bombs = raw(0xC2, deflate(bytes(MOST))) * 3
+    assert len(reader.receive(bombs, 32)) == 1
+    assert reader.has_more and reader.steps_left < -200
+    assert len(reader.receive(b"", 32)) == 1 and reader.has_more
+    assert len(reader.receive(b"", 32)) == 1 and not reader.has_more
+
+
+def test_last_blocks_without_end() -> None:
+    """Each wants a decompressor and a copy of the rest: a message of them took hours."""
+    check(raw(0xC2, b"\x03\x00" * 20), [b""])
+    check(raw(0xC2, b"\x03\x00" * 400_000), [1007])

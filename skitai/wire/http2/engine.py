@@ -50,8 +50,6 @@ from skitai.wire.http2.frames import Frame, FrameReader
 from skitai.wire.http2.heads import Refused, Requests, content_length, response_head, trailer_fields, trailer_section
 from skitai.wire.http2.states import States
 
-#: Streams that a client may have open at one time; RFC 9113 section 6.5.2 recommends no fewer than 100.
-MOST_STREAMS: Final = 128
 #: Bytes of one body, and of all bodies of a connection, that the peer may send before they are consumed.
 STREAM_WINDOW: Final = 256 * 1024
 CONNECTION_WINDOW: Final = 2 * 1024 * 1024
@@ -76,7 +74,7 @@ class Http2Engine:
     Args:
         is_server: our role. limits: of header sections.
         has_connect_protocol: offer extended CONNECT (RFC 8441), as a server.
-        most_streams: that a client may have open at one time, as a server.
+        most_streams: that a client may have open at one time, as a server; ``None`` takes the limit.
 
     Attributes:
         streams: that are open, by number.
@@ -89,16 +87,18 @@ class Http2Engine:
         is_server: bool,
         limits: Limits,
         has_connect_protocol: bool = False,
-        most_streams: int = MOST_STREAMS,
+        most_streams: int | None = None,
     ) -> None:
         self._is_server = is_server
         self._limits = limits
-        self._most_streams = most_streams
+        self._most_streams = most_streams or limits.http2_streams
         self._reader = FrameReader(is_server, limits.header_bytes * HEADER_SLACK)
         self._caps = Caps()
         self._requests = Requests(limits, has_connect_protocol)
         self._h2 = h2 = States(is_server, limits.header_bytes * HEADER_SLACK)
-        h2.local_settings = _local_settings(is_server, limits.header_bytes, most_streams, has_connect_protocol)
+        h2.local_settings = _local_settings(
+            is_server, limits.header_bytes, self._most_streams, has_connect_protocol
+        )
         self._out = b""
         self._limit: int | None = None  # the last stream of a GOAWAY that we sent
         self.streams: dict[int, _Stream] = {}

@@ -1,0 +1,88 @@
+"""Work that may come in a rush, and is done a few milliseconds of it in each turn of the loop.
+
+The loop looks at its sockets once a turn, and what a turn holds is not bounded by itself: a thousand members of a room
+who say something at the same time are a million messages to send, and for all that time nobody else would be served.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, Final
+
+from gevent import get_hub
+from gevent.hub import Waiter
+from greenlet import getcurrent
+
+#: Seconds of such work in one turn.
+MOST: Final = 0.01
+
+
+class Turns:
+    """First in, first out; of one hub. See :func:`current`.
+
+    Attributes:
+        is_over: there was enough of it in this turn, or some waits for the next.
+    """
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._queue: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._used = 0.0  # seconds of this turn
+        self._hub = get_hub()
+        self._timer: Any = self._hub.loop.timer(0.0)
+
+    def later(self, fn: Callable[..., object], *args: Any) -> None:
+        """Call ``fn(*args)`` in the hub when its turn has come, which is never at once. It must not block."""
+        self._queue.append((fn, args))
+        self.is_over = True
+        self._watch()
+
+    def wait(self) -> None:
+        """Let the calling greenlet wait for its turn, if it must; the hub never waits."""
+        if not self.is_over or getcurrent() is self._hub:
+            return
+        waiter: Waiter[None] = Waiter(self._hub)
+        self.later(waiter.switch, None)
+        waiter.get()
+
+    def spend(self, seconds: float) -> None:
+        """Count work that was done at once."""
+        self._used += seconds
+        self.is_over = self.is_over or self._used >= MOST
+        self._watch()
+
+    def _watch(self) -> None:
+        """Let the loop call us in its next turn."""
+        if not self._timer.active:
+            self._timer.start(self._begin)
+
+    def _begin(self) -> None:
+        """A turn of the loop has begun."""
+        queue = self._queue
+        began = perf_counter()
+        self._used = 0.0
+        while queue and self._used < MOST:
+            fn, args = queue.popleft()
+            try:
+                fn(*args)
+            except Exception as error:  # one fault must not take the turn of all others
+                self._hub.handle_error(fn, type(error), error, error.__traceback__)
+            self._used = perf_counter() - began
+        self.is_over = bool(queue) or self._used >= MOST
+        if self._used:
+            self._watch()
+
+    def __repr__(self) -> str:
+        return f"<Turns, {len(self._queue)} wait>"
+
+
+def current() -> Turns:
+    """Return those of this thread's hub, made on first use."""
+    hub = get_hub()
+    try:
+        return hub.skitai_turns  # type: ignore[no-any-return]
+    except AttributeError:
+        hub.skitai_turns = found = Turns()
+        return found
