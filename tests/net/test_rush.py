@@ -6,8 +6,8 @@ import gevent
 import pytest
 from gevent import get_hub
 
-from skitai.net import turns as module
-from skitai.net.turns import Turns, current
+from skitai.net import rush as module
+from skitai.net.rush import Turns, current
 
 
 def test_nobody_waits_when_there_is_time_left() -> None:
