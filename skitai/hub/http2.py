@@ -86,6 +86,7 @@ class Http2Session:
             return
         self._is_asked = False
         self._is_corked = True
+        self.engine.held = len(self._exchanges)
         try:
             for event in self.engine.receive(data, sweep.now):
                 self._take(event)
@@ -100,8 +101,9 @@ class Http2Session:
         self._go_on()
 
     def end_of_input(self) -> None:
-        """The client sends no more: what it asked for before is still answered."""
+        """The client sends no more: what it asked for before is still answered, as far as its windows are open."""
         for exchange in list(self._exchanges.values()):
+            exchange.window_opened()  # it never will be: see Http2Exchange
             if exchange.incoming is not None:  # the rest of this one will never come
                 exchange.incoming.fail(ClientDisconnected("the client closed the connection"))
         if not self._exchanges:
@@ -171,7 +173,7 @@ class Http2Session:
 
     def _add(self, stream: int, head: RequestHead) -> Http2Exchange | None:
         """Return the exchange of a new stream; ``None`` when it is over already, or one too many."""
-        if stream not in self.engine.streams:
+        if stream not in self.engine.streams or self.engine.is_broken:
             return None
         if len(self._exchanges) >= MOST_STREAMS:
             self.engine.reset(stream, Code.REFUSED_STREAM)

@@ -213,7 +213,8 @@ class Http2Exchange(Exchange):
         return self._section
 
     def _check(self) -> None:
-        if self.is_gone or self.stream not in self.session.engine.streams:
+        engine = self.session.engine
+        if self.is_gone or self.stream not in engine.streams or engine.is_broken:
             raise ClientDisconnected("the client gave the request up, or closed the connection")
 
     def _send_head(self, end: bool) -> None:
@@ -257,6 +258,8 @@ class Http2Exchange(Exchange):
 
     def _wait_for_window(self) -> None:
         self.session.flush()
+        if self.connection.input_ended:
+            raise ClientDisconnected("the client has ended its side, and can open no window any more")
         if self._window is None:
             self._window = Event()
         self._window.clear()

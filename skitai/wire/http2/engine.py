@@ -57,6 +57,10 @@ STREAM_WINDOW: Final = 256 * 1024
 CONNECTION_WINDOW: Final = 2 * 1024 * 1024
 #: How much larger than its limit a header section may be to get an answer (431) instead of the end of the connection.
 HEADER_SLACK: Final = 4
+#: Bytes of a body below which a DATA frame that fills the window earns no WINDOW_UPDATE.
+SMALL_PART: Final = 256
+
+_OF_MESSAGES: Final = frozenset({frames.HEADERS, frames.DATA})
 
 
 class _Stream:
@@ -82,6 +86,8 @@ class Http2Engine:
         streams: that are open, by number.
         last: number of the highest stream that the peer opened and we took.
         is_broken: a rule was broken; there is nothing more to do than to send :meth:`data_to_send` and close.
+        held: requests that are still worked on, also those whose stream is over, to be set by whoever works on them:
+            as long as they are as many as streams may be open, further ones are refused.
     """
 
     def __init__(
@@ -103,6 +109,7 @@ class Http2Engine:
         self._limit: int | None = None  # the last stream of a GOAWAY that we sent
         self.streams: dict[int, _Stream] = {}
         self.last = 0
+        self.held = 0
         self.is_broken = False
 
     # Beginning
@@ -190,6 +197,8 @@ class Http2Engine:
             last = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
             events.append(GoAwayReceived(last, int.from_bytes(payload[4:8], "big")))
             return
+        if kind == frames.SETTINGS:
+            frame = frames.known_settings(frame)
         if kind == frames.WINDOW_UPDATE and frame.stream in self.streams and not any(frame.payload[-4:]):
             error = StreamError(Code.PROTOCOL_ERROR, "a WINDOW_UPDATE of 0")
             self._end_stream(frame.stream, error, events, now)
@@ -214,6 +223,10 @@ class Http2Engine:
                     if has_ended:
                         self._retire(frame.stream)
                     return
+            if kind in _OF_MESSAGES and frame.stream not in self.streams and self._was_open(frame.stream):
+                if self._h2.take_late(frame):
+                    return
+                self._caps.count_reset(now)  # h2 answers each of them by RST_STREAM
             for event in self._h2.receive_data(frame.data):
                 handler = _HANDLERS.get(type(event))
                 if handler is not None:
@@ -240,7 +253,7 @@ class Http2Engine:
         self._begin_request(event.stream_id, event.headers, event.stream_ended is not None, events, now)
 
     def _begin_request(self, number: int, raw: Sequence[Raw], has_ended: bool, events: list[Event], now: float) -> None:
-        if len(self.streams) >= self._most_streams or self._limit is not None:
+        if max(len(self.streams), self.held) >= self._most_streams or self._limit is not None:
             self._h2.reset_stream(number, Code.REFUSED_STREAM)
             self._h2.retire(number)
             self._caps.count_reset(now)
@@ -394,11 +407,13 @@ class Http2Engine:
             LocalProtocolError: it is larger, or the stream cannot send.
         """
         self._check(number)
-        self._caps.sent_data()
         try:
             self._h2.send_part(number, data, end)
         except H2Error as error:
             raise LocalProtocolError(str(error)) from error
+        # What is so small because the window is earns nothing, or a window could be opened by a byte without an end.
+        if end or len(data) >= SMALL_PART or self._h2.room(number) > 0:
+            self._caps.sent_data()
         if end:
             self._retire(number)
 

@@ -25,6 +25,7 @@ from skitai.wire.http2.frames import (
     END_HEADERS,
     END_STREAM,
     HEADERS,
+    WINDOW_UPDATE,
     Frame,
     frame_header,
     serialize,
@@ -97,6 +98,28 @@ class States(H2Connection):
         if self._closed_streams.get(exc.stream_id) is StreamClosedBy.SEND_RST_STREAM:  # and not just now, for this DATA
             frames = [each for each in frames if not isinstance(each, RstStreamFrame)]
         return frames, events
+
+    def take_late(self, frame: Frame) -> bool:
+        """Take a plain HEADERS or DATA frame of a stream that we have reset: it was under way, and is ignored (section
+        5.1, "closed"). Its section still counts for the table, and its bytes for the window of the connection.
+
+        Returns:
+            False when it is not as plain as that, or nothing is known of such a reset; nothing was done.
+        """
+        if self._closed_streams.get(frame.stream) is not StreamClosedBy.SEND_RST_STREAM:
+            return False
+        if frame.flags & ~END_STREAM != (END_HEADERS if frame.kind == HEADERS else 0):
+            return False
+        content = frame.data[9:]
+        if frame.kind == HEADERS:
+            self.decoder.decode(content)
+            return True
+        manager = self._inbound_flow_control_window_manager
+        manager.window_consumed(len(content))
+        increment = manager.process_bytes(len(content))
+        if increment:
+            self._data_to_send += serialize(WINDOW_UPDATE, 0, 0, increment.to_bytes(4, "big"))
+        return True
 
     # Short ways
 
