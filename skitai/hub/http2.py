@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -14,6 +16,7 @@ from skitai.hub.http2_body import Http2Body
 from skitai.hub.http2_exchange import Http2Exchange
 from skitai.hub.outbox import Outbox
 from skitai.net.timers import NEVER, TICK, sweep
+from skitai.net.turns import turns
 from skitai.wire.events import RequestHead
 from skitai.wire.feeding import Feeding
 from skitai.wire.http2.coders import raw_field
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
 
 #: Bytes of responses that are put together before they are handed to the socket.
 MOST_JOINED = 64 * 1024
+#: Frames that are looked at before what they mean is done. Smaller ones would let a request reach its app although its
+#: RST_STREAM is there already.
+FRAMES_AT_ONCE = 64
 #: What :func:`quote` leaves as it is in a path or query that may be quoted already.
 _IN_URLS = "%/:=&?~+!$,;'@()*"
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
@@ -65,6 +71,7 @@ class Http2Session:
         self._outbox = Outbox(connection)
         # By stream. One that was reset stays until its app has noticed: what counts is the work that a client causes.
         self._exchanges: dict[int, Http2Exchange] = {}
+        self._events: deque[Event] = deque()
         self._is_corked = False
         self._unflushed = 0
         self._is_ending = False
@@ -85,20 +92,54 @@ class Http2Session:
         if self._is_ending:
             return
         self._is_asked = False
+        until = turns.until()
+        if perf_counter() > until:
+            self.engine.receive(data, sweep.now, 0)  # later
+            is_done = False
+        else:
+            is_done = self._work(data, until)
+        if not is_done:
+            self._connection.pause()
+            self._connection.deadline = NEVER  # it is not the client who takes its time
+            self._progress = -1
+            turns.wait(self)
+
+    def work(self, until: float) -> bool:
+        """Go on with what came in an earlier turn of the loop; see :class:`skitai.net.turns.Worker`."""
+        is_done = self._is_ending or self._work(b"", until)
+        if is_done:
+            self._connection.resume()
+        return is_done
+
+    def _work(self, data: bytes, until: float) -> bool:
+        """Take ``data``; return whether all that came was looked at."""
         self._is_corked = True
-        self.engine.held = len(self._exchanges)
         try:
-            for event in self.engine.receive(data, sweep.now):
-                self._take(event)
+            is_done = self._take_all(data, until)
         except Exception:  # a fault of ours must not leave the client waiting, nor whoever waits for it
             self._server.logs.server.traceback(tag=repr(self._connection))
             self.engine.go_away(Code.INTERNAL_ERROR)
             self._end()
-            return
+            return True
         finally:
             self._is_corked = False
         self.flush()
-        self._go_on()
+        if is_done:
+            self._go_on()
+        return is_done
+
+    def _take_all(self, data: bytes, until: float) -> bool:
+        events, engine = self._events, self.engine
+        while data or engine.has_more or events:
+            if not events:
+                engine.held = len(self._exchanges)
+                events.extend(engine.receive(data, sweep.now, FRAMES_AT_ONCE))
+                data = b""
+            while events:
+                self._take(events.popleft())
+                if perf_counter() > until and (events or engine.has_more):
+                    return False
+        return True
 
     def end_of_input(self) -> None:
         """The client sends no more: what it asked for before is still answered, as far as its windows are open."""
@@ -112,6 +153,7 @@ class Http2Session:
     def closed(self) -> None:
         """The connection is gone."""
         self._is_ending = True
+        self._forget_rest()
         self._outbox.close()
         for exchange in list(self._exchanges.values()):
             exchange.lose()
@@ -356,11 +398,17 @@ class Http2Session:
             return
         self._is_ending = True
         self._is_corked = False
+        self._forget_rest()
         self.flush()
         for exchange in list(self._exchanges.values()):
             exchange.lose()
         self._connection.deadline = NEVER  # the outbox has one
         self._outbox.when_empty(self._close)
+
+    def _forget_rest(self) -> None:
+        """Nothing more of what came will be looked at."""
+        self._events.clear()
+        self.engine.has_more = False
 
     def _close(self) -> None:
         self._outbox.close()

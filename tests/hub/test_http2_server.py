@@ -703,6 +703,46 @@ def test_a_flood_ends_its_connection_and_no_other(serve: Serve, name: str) -> No
     assert "ENHANCE_YOUR_CALM" in server.messages_text()
 
 
+def test_a_request_in_the_same_read_as_what_breaks_its_connection(serve: Serve, until: Callable[..., None]) -> None:
+    """Nobody waits for its answer any more, and no app fails because of that."""
+    calls = 0
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        nonlocal calls
+        calls += 1
+        return hello(environ, start_response)
+
+    server = serve(app)
+    broken = serialize(frames.HEADERS, 5, 1, _SECTION) + serialize(frames.PING, 0, 3, b"12345678")
+    client = server.connect().send(PREFACE + serialize(SETTINGS, 0, 0) + broken)
+    assert client.read_rest().endswith(frames.goaway(1, Code.PROTOCOL_ERROR))
+    until(lambda: server.server.connections == 0)
+    assert calls == 0
+    assert server.app_text() == ""
+
+
+def test_a_client_that_ends_its_side_waits_for_no_window(serve: Serve, until: Callable[..., None]) -> None:
+    server = serve(lambda e, s: (s("200 OK", []), [b"x" * 1_000_000])[1], limits={"write_time": 1_000})
+    client = connect(server, is_reading=False)
+    stream = client.open()
+    client.until(lambda: len(client.answers[stream].body) == 262_144)
+    client.sock.shutdown(socket.SHUT_WR)
+    until(lambda: server.server.connections == 0)
+
+
+def test_many_busy_connections_take_turns(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no time at all for a turn, all are still answered, in order."""
+    monkeypatch.setattr("skitai.net.turns.SHARE", 0.0)
+    server = serve(echo)
+    clients = [connect(server) for _ in range(5)]
+    streams = [[client.open("POST", "/", end=False) for _ in range(20)] for client in clients]
+    for client, numbers in zip(clients, streams, strict=True):
+        for number in numbers:
+            client.send(number, b"%d" % number, True)
+    for client, numbers in zip(clients, streams, strict=True):
+        assert [client.finish(number).body for number in numbers] == [b"%d" % number for number in numbers]
+
+
 @pytest.mark.row("H2-11")
 def test_idle_connections_end_with_a_goodbye(serve: Serve) -> None:
     client = connect(serve(hello, limits={"http2_idle": 0.2}))

@@ -372,6 +372,20 @@ def test_requests_that_are_still_worked_on_count_as_streams() -> None:
     assert peer.goodbye() == (0, CALM)
 
 
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_frames_a_few_at_a_time(most: int) -> None:
+    peer = Peer()
+    data = b"".join([peer.headers(number) for number in (1, 3, 5)]) + peer.headers(7)[:-1]
+    assert peer.engine.receive(data, 0.0, 0) == [] and peer.engine.has_more
+    seen: list[Event] = []
+    while peer.engine.has_more:
+        new = peer.engine.receive(b"", 0.0, most)
+        assert len(new) <= most
+        seen += new
+    assert [event.stream for event in seen if isinstance(event, RequestStarted)] == [1, 3, 5]
+    assert not peer.engine.is_between
+
+
 def test_allowances_refill_with_time() -> None:
     peer = Peer()
     for _ in range(3 * CONTROLS[0]):

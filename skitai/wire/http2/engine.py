@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
@@ -88,6 +89,7 @@ class Http2Engine:
         is_broken: a rule was broken; there is nothing more to do than to send :meth:`data_to_send` and close.
         held: requests that are still worked on, also those whose stream is over, to be set by whoever works on them:
             as long as they are as many as streams may be open, further ones are refused.
+        has_more: there may be frames that :meth:`receive` has not looked at.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Http2Engine:
         self.streams: dict[int, _Stream] = {}
         self.last = 0
         self.held = 0
+        self.has_more = False
         self.is_broken = False
 
     # Beginning
@@ -166,17 +169,27 @@ class Http2Engine:
         """Whether the peer has sent what comes first."""
         return self._reader.has_settings
 
-    def receive(self, data: bytes, now: float) -> list[Event]:
-        """Take bytes that came at monotonic second ``now``, and return what they mean."""
+    def receive(self, data: bytes, now: float, most: int = sys.maxsize) -> list[Event]:
+        """Take bytes that came at monotonic second ``now``, and return what they mean.
+
+        Args:
+            most: frames that are looked at; when :attr:`has_more` is set behind it, call this again without bytes.
+        """
         events: list[Event] = []
+        self.has_more = False
         if self.is_broken:
             return events
         try:
             self._reader.feed(data)
-            while (frame := self._reader.next()) is not None:
+            while most:
+                frame = self._reader.next()
+                if frame is None:
+                    break
+                most -= 1
                 if frame.kind != frames.RST_STREAM or frame.stream not in self.streams:
                     self._caps.count(frame, now)  # as a reset of an open stream it is counted by what it ends
                 self._take(frame, events, now)
+            self.has_more = not most
         except BrokenConnection as error:
             self.is_broken = True
             self._out += self._h2.data_to_send()
