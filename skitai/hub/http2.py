@@ -285,7 +285,7 @@ class Http2Session:
     def _break(self, event: ConnectionBroken) -> None:
         peer = self._connection.peer
         reason = f"{code_name(event.code)}: {event.reason}"
-        self._server.logs.server.log(f"ended HTTP/2 with {peer[0]}:{peer[1]} by {reason}", "warn")
+        self._server.complain("HTTP/2 that was ended", f"ended HTTP/2 with {peer[0]}:{peer[1]} by {reason}")
         for exchange in list(self._exchanges.values()):
             exchange.lose()
 
