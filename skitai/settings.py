@@ -40,6 +40,9 @@ class Limits:
     keep_alive: float = 2.0
     # Seconds an HTTP/2 connection without a request stays open; then it ends with GOAWAY.
     http2_idle: float = 120.0
+    # Bytes of responses over HTTP/2 that one worker holds for clients that do not take them; above it the client that
+    # lets most of them wait loses all but one of its responses.
+    http2_unsent: int = 256 * MIB
     # Seconds a TLS handshake may take.
     handshake_time: float = 10.0
     # Open client connections of one worker; one more gets 503 and is closed.

@@ -14,7 +14,7 @@ from gevent import get_hub
 from skitai.errors import ClientDisconnected, LocalProtocolError, RemoteProtocolError
 from skitai.hub.http2_body import Http2Body
 from skitai.hub.http2_exchange import Http2Exchange
-from skitai.hub.outbox import Outbox
+from skitai.hub.outbox import HIGH_WATER, Outbox
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.turns import turns
 from skitai.wire.events import RequestHead
@@ -59,6 +59,9 @@ class Http2Session:
         connection: that it is spoken on. upgrade: head of the HTTP/1.1 request that asked for it, which becomes
             stream 1, and its HTTP2-Settings.
 
+    Attributes:
+        waiting, held: responses that wait for the client, and bytes of them. sent: bytes of bodies so far.
+
     Raises:
         ValueError: the HTTP2-Settings are not valid; nothing was sent.
     """
@@ -72,6 +75,9 @@ class Http2Session:
         # By stream. One that was reset stays until its app has noticed: what counts is the work that a client causes.
         self._exchanges: dict[int, Http2Exchange] = {}
         self._events: deque[Event] = deque()
+        self.waiting = 0
+        self.held = 0
+        self.sent = 0
         self._is_corked = False
         self._unflushed = 0
         self._is_ending = False
@@ -363,6 +369,7 @@ class Http2Session:
 
     def flush_some(self, size: int) -> None:
         """``size`` more bytes of a body are ready: send them when they are many, also before the end of a read."""
+        self.sent += size
         self._unflushed += size
         if self._unflushed > MOST_JOINED:
             self._unflushed = 0
@@ -370,14 +377,47 @@ class Http2Session:
             if data:
                 self._outbox.put(data)
 
-    def wait(self) -> None:
-        """Wait while a lot is unsent, before more is made.
+    def wait(self, exchange: Http2Exchange, size: int) -> None:
+        """Wait while a lot is unsent, before more is made; ``size`` bytes of ``exchange`` wait meanwhile.
 
         Raises:
             ClientDisconnected: the client is gone.
         """
-        if self._outbox.size:
-            self._outbox.wait()
+        if self._outbox.size <= HIGH_WATER:
+            if self._outbox.size:
+                self._outbox.wait()
+            return
+        self.hold(exchange, size)
+        try:
+            self._outbox.wait(lambda: exchange.is_gone)
+        finally:
+            self.let_go(exchange)
+
+    def hold(self, exchange: Http2Exchange, size: int) -> None:
+        """``size`` bytes of a response wait for the client."""
+        exchange.held = size
+        self.waiting += 1
+        self._server.backlog.add(self, size)
+
+    def let_go(self, exchange: Http2Exchange) -> None:
+        """They wait no more; nothing happens when :meth:`shed` said so already."""
+        size, exchange.held = exchange.held, None
+        if size is not None:
+            self.waiting -= 1
+            self._server.backlog.remove(self, size)
+
+    def shed(self) -> None:
+        """Too many bytes wait, most of them for this client: reset all streams that wait but one."""
+        victims = [each for each in self._exchanges.values() if each.held is not None][1:]
+        for exchange in victims:
+            self.let_go(exchange)
+            exchange.lose()
+            self.engine.reset(exchange.stream, Code.ENHANCE_YOUR_CALM)
+        self._outbox.wake()
+        self.flush()
+        peer = self._connection.peer
+        text = f"reset {len(victims)} streams of {peer[0]}:{peer[1]}, which took no responses, to save memory"
+        self._server.complain("HTTP/2 streams that were reset", text)
 
     # Ending
 

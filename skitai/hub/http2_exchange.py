@@ -43,7 +43,11 @@ class _WindowWait:
 
     def expire(self) -> None:
         """The sweep calls this."""
-        self._exchange.session.stalled(self._exchange)
+        exchange = self._exchange
+        if exchange.is_moved_on():
+            self.deadline = sweep.now + TICK + exchange.connection.server.limits.write_time
+        else:
+            exchange.session.stalled(exchange)
 
 
 class Http2Exchange(Exchange):
@@ -55,6 +59,7 @@ class Http2Exchange(Exchange):
     Attributes:
         incoming: the request body on its way, ``None`` when there is none.
         is_gone: the stream was reset, or the connection is closed: nothing can be sent.
+        held: bytes of the response that wait for the client, ``None`` while none do.
     """
 
     session: Http2Session
@@ -64,7 +69,9 @@ class Http2Exchange(Exchange):
     _is_head_sent = False
     _left: int | None = None
     _window: Event | None = None
+    held: int | None = None
     _stalled = 0.0
+    _turn: tuple[float, int] | None = None  # since when others of the connection go before it, and what was sent then
 
     def __init__(self, session: Http2Session, connection: Connection, head: RequestHead, stream: int) -> None:
         super().__init__(session, connection, head)
@@ -239,12 +246,12 @@ class Http2Exchange(Exchange):
         before = self.bytes_out
         view: bytes | memoryview = data if len(data) <= PIECE else memoryview(data)
         while True:
-            session.wait()
+            session.wait(self, len(data))
             self._check()
             # A client that takes frames of megabytes would have a large message waiting as a whole.
             room = min(engine.window(stream), PIECE)
             if room <= 0 and view:
-                self._wait_for_window()
+                self._wait_for_window(len(data))
                 continue
             part, view = view[:room], view[room:]
             engine.send_data(stream, part, end and not view)
@@ -256,23 +263,46 @@ class Http2Exchange(Exchange):
         if before // MOST_AT_ONCE != self.bytes_out // MOST_AT_ONCE:
             gevent.sleep(0)  # let all others have a turn
 
-    def _wait_for_window(self) -> None:
-        self.session.flush()
+    def _wait_for_window(self, size: int) -> None:
+        session = self.session
+        session.flush()
         if self.connection.input_ended:
             raise ClientDisconnected("the client has ended its side, and can open no window any more")
         if self._window is None:
             self._window = Event()
         self._window.clear()
-        limits = self.connection.server.limits
-        credit = self.bytes_out / SLOWEST - self._stalled
-        wait = _WindowWait(self, limits.write_time + min(0.0, credit))
+        write_time = self.connection.server.limits.write_time
+        is_own = not session.engine.has_own_window(self.stream)
+        if is_own:
+            wait = _WindowWait(self, write_time + min(0.0, self.bytes_out / SLOWEST - self._stalled))
+        else:
+            self._turn = self._turn or (sweep.now, session.sent)
+            wait = _WindowWait(self, write_time - (sweep.now - self._turn[0]))
         began = sweep.now
         sweep.watch(wait)
+        session.hold(self, size)
         try:
             self._window.wait()
         finally:
+            session.let_go(self)
             sweep.forget(wait)
-        self._stalled += sweep.now - began
+        if is_own:
+            self._stalled += sweep.now - began
+
+    def is_moved_on(self) -> bool:
+        """Whether it is only the window of the connection that is shut, and the responses on it move on.
+
+        Each that waits must be able to go on with :data:`SLOWEST` bytes per second. The last of a hundred has its turn
+        when its client has taken all before it, which may take minutes on a slow line.
+        """
+        session = self.session
+        if self._turn is None or not session.engine.has_own_window(self.stream):
+            return False
+        since, sent = self._turn
+        if session.sent - sent < SLOWEST * (sweep.now - since) * session.waiting:
+            return False
+        self._turn = sweep.now, session.sent
+        return True
 
     def _ended(self) -> None:
         self.is_finished = True

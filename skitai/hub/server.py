@@ -15,6 +15,7 @@ from gevent.event import Event
 from skitai.constants import NAME
 from skitai.errors import ClientDisconnected, RemoteProtocolError
 from skitai.hub.access_log import AccessLog
+from skitai.hub.backlog import Backlog
 from skitai.hub.complaints import Complaints
 from skitai.hub.connection import Connection
 from skitai.hub.exchange import Exchange
@@ -64,6 +65,7 @@ class Server:
         self.limits = settings.limits
         self.logs = logs
         self.complain = Complaints(logs.server)
+        self.backlog = Backlog(settings.limits.http2_unsent)
         self.worker_index = worker_index
         self.pool = pool.current()
         self.slots = Slots(self.pool, settings.slots, settings.limits.queue)

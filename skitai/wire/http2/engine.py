@@ -451,6 +451,10 @@ class Http2Engine:
         """Return how many bytes of a body may go out now in one frame; 0 or less: wait for WindowOpened."""
         return self._h2.room(number)
 
+    def has_own_window(self, number: int) -> bool:
+        """Whether the window of a stream itself is open, whatever that of the connection is."""
+        return self._h2.has_own_room(number)
+
     def acknowledge(self, number: int, size: int) -> None:
         """A part of a body was consumed: the peer may send as much again."""
         if size and not self.is_broken:

@@ -219,3 +219,8 @@ class States(H2Connection):
         if stream is None:
             return 0
         return min(self.outbound_flow_control_window, stream.outbound_flow_control_window, self.max_outbound_frame_size)
+
+    def has_own_room(self, number: int) -> bool:
+        """Whether the peer takes more of a body on this stream, as soon as it does on the connection."""
+        stream = self.streams.get(number)
+        return stream is not None and stream.outbound_flow_control_window > 0
