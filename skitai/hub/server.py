@@ -28,6 +28,7 @@ from skitai.hub.site import Dispatcher, Handler, Site
 from skitai.hub.slots import Slots
 from skitai.hub.status import describe, describe_site
 from skitai.net import pool
+from skitai.net.memory import Memory
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.transport import PlainTransport, TlsTransport, Transport
 from skitai.settings import ServerSettings
@@ -65,6 +66,7 @@ class Server:
         self.limits = settings.limits
         self.logs = logs
         self.complain = Complaints(logs.server)
+        self._memory = Memory()
         self.backlog = Backlog(settings.limits.http2_unsent)
         self.worker_index = worker_index
         self.pool = pool.current()
@@ -169,6 +171,7 @@ class Server:
         now = time.time()
         self.common_fields.refresh(formatdate(now, usegmt=True))
         self.complain.tick()
+        self._memory.look()
         self.deadline = sweep.now + 1.0 - now % 1.0
 
     # Connections
