@@ -1,7 +1,7 @@
 """What responses over HTTP/2 hold while their clients do not take them, bounded for a whole process.
 
-A client that opens no window makes each of its streams hold a body: with 1 MB each, sixteen connections held 2.5 GB. One
-stream of each connection may wait as a response over HTTP/1.1 may; it is the further ones that are given up.
+A client that opens no window makes each of its streams hold a body: with 1 MB each, sixteen connections held 2.5 GB.
+One stream of each connection may wait as a response over HTTP/1.1 may; it is the further ones that are given up.
 """
 
 from __future__ import annotations

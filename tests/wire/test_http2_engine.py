@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hpack import Encoder
 from hypothesis import given, settings
@@ -292,7 +294,7 @@ def test_made_you_reset() -> None:
 @pytest.mark.parametrize("is_reset_by_peer", [True, False])
 @pytest.mark.parametrize("kind", [HEADERS, DATA])
 def test_frames_on_streams_that_are_over(kind: int, is_reset_by_peer: bool) -> None:
-    """Those that were under way when we reset the stream cost nothing; those of a client that did it itself are abuse."""
+    """Those that were under way when we reset the stream are ignored; those of a client that did it are abuse."""
     peer = Peer()
     peer.say(peer.headers(1, POST, end=False))
     if is_reset_by_peer:
@@ -330,6 +332,12 @@ def test_settings_that_nobody_knows_are_not_kept() -> None:
         numbers = range(max(first, 9), min(first + 2_700, 65_536))
         peer.say(serialize(SETTINGS, 0, 0, b"".join([setting(number, 7) for number in numbers])))
     assert len(peer.engine._h2.remote_settings) == before
+    (started,) = Peer().say(Peer().headers(1))
+    assert isinstance(started, RequestStarted)
+    upgraded = Http2Engine(True, Limits())
+    payload = b"".join([setting(number, 7) for number in range(100, 8_000)])
+    upgraded.begin_upgraded(base64.urlsafe_b64encode(payload).decode(), started.head)
+    assert len(upgraded._h2.remote_settings) == before
     peer.say(serialize(SETTINGS, 0, 0, setting(99, 5) + setting(4, 1) + setting(4, 1_000) + setting(7, 5)))
     peer.say(peer.headers(1))
     assert peer.engine.window(1) == 1_000

@@ -211,7 +211,8 @@ class Http2Engine:
             events.append(GoAwayReceived(last, int.from_bytes(payload[4:8], "big")))
             return
         if kind == frames.SETTINGS:
-            frame = frames.known_settings(frame)
+            known = frames.known_settings(frame.payload)
+            frame = frame._replace(data=frames.serialize(kind, frame.flags, frame.stream, known))
         if kind == frames.WINDOW_UPDATE and frame.stream in self.streams and not any(frame.payload[-4:]):
             error = StreamError(Code.PROTOCOL_ERROR, "a WINDOW_UPDATE of 0")
             self._end_stream(frame.stream, error, events, now)
@@ -582,4 +583,4 @@ def _decode_settings(value: str) -> bytes:
         raise ValueError("HTTP2-Settings is no base64url") from error
     if len(payload) % 6:
         raise ValueError("HTTP2-Settings is not the payload of a SETTINGS frame")
-    return payload
+    return frames.known_settings(payload)

@@ -63,14 +63,13 @@ _KNOWN_SETTINGS: Final = frozenset({1, 2, 3, 4, 5, 6, 8})
 _setting = struct.Struct("!HI")
 
 
-def known_settings(frame: Frame) -> Frame:
-    """Return a SETTINGS frame with the last value of each setting that is known; others are ignored (section 6.5.2).
+def known_settings(payload: bytes) -> bytes:
+    """Return the payload of a SETTINGS frame with the last value of each setting that is known (section 6.5.2).
 
     h2 would keep every number that a peer thinks of: 65,536 of them take 55 MB.
     """
-    values = {number: value for number, value in _setting.iter_unpack(frame.payload) if number in _KNOWN_SETTINGS}
-    payload = b"".join([_setting.pack(*each) for each in values.items()])
-    return frame._replace(data=serialize(SETTINGS, frame.flags, frame.stream, payload))
+    values = {number: value for number, value in _setting.iter_unpack(payload) if number in _KNOWN_SETTINGS}
+    return b"".join([_setting.pack(*each) for each in values.items()])
 
 
 class FrameReader:
