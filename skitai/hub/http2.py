@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 #: Bytes of responses that are put together before they are handed to the socket.
 MOST_JOINED = 64 * 1024
-#: Frames that are looked at before what they mean is done. Smaller ones would let a request reach its app although its
+#: Frames that are looked at before what they mean is done. With fewer a request could reach its app although its
 #: RST_STREAM is there already.
 FRAMES_AT_ONCE = 64
 #: What :func:`quote` leaves as it is in a path or query that may be quoted already.

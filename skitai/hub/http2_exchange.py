@@ -35,16 +35,18 @@ SLOWEST = 512
 class _WindowWait:
     """The deadline of a greenlet that waits until its client opens the window of a stream."""
 
-    __slots__ = ("_exchange", "deadline")
+    __slots__ = ("_exchange", "began", "deadline")
 
     def __init__(self, exchange: Http2Exchange, seconds: float) -> None:
         self._exchange = exchange
+        self.began = sweep.now
         self.deadline = sweep.now + TICK + seconds
 
     def expire(self) -> None:
         """The sweep calls this."""
         exchange = self._exchange
-        if exchange.is_moved_on():
+        if exchange.is_moved_on(sweep.now - self.began):
+            self.began = sweep.now
             self.deadline = sweep.now + TICK + exchange.connection.server.limits.write_time
         else:
             exchange.session.stalled(exchange)
@@ -71,7 +73,8 @@ class Http2Exchange(Exchange):
     _window: Event | None = None
     held: int | None = None
     _stalled = 0.0
-    _turn: tuple[float, int] | None = None  # since when others of the connection go before it, and what was sent then
+    _turned = 0.0  # seconds in which others of the connection went before it
+    _sent_before: int | None = None  # bytes of the connection when that began
 
     def __init__(self, session: Http2Session, connection: Connection, head: RequestHead, stream: int) -> None:
         super().__init__(session, connection, head)
@@ -276,9 +279,9 @@ class Http2Exchange(Exchange):
         if is_own:
             wait = _WindowWait(self, write_time + min(0.0, self.bytes_out / SLOWEST - self._stalled))
         else:
-            self._turn = self._turn or (sweep.now, session.sent)
-            wait = _WindowWait(self, write_time - (sweep.now - self._turn[0]))
-        began = sweep.now
+            if self._sent_before is None:
+                self._sent_before = session.sent
+            wait = _WindowWait(self, write_time - self._turned)
         sweep.watch(wait)
         session.hold(self, size)
         try:
@@ -287,21 +290,25 @@ class Http2Exchange(Exchange):
             session.let_go(self)
             sweep.forget(wait)
         if is_own:
-            self._stalled += sweep.now - began
+            self._stalled += sweep.now - wait.began
+        else:
+            self._turned += sweep.now - wait.began
 
-    def is_moved_on(self) -> bool:
+    def is_moved_on(self, seconds: float) -> bool:
         """Whether it is only the window of the connection that is shut, and the responses on it move on.
+
+        Args:
+            seconds: of this wait; those before it are known.
 
         Each that waits must be able to go on with :data:`SLOWEST` bytes per second. The last of a hundred has its turn
         when its client has taken all before it, which may take minutes on a slow line.
         """
         session = self.session
-        if self._turn is None or not session.engine.has_own_window(self.stream):
+        if self._sent_before is None or not session.engine.has_own_window(self.stream):
             return False
-        since, sent = self._turn
-        if session.sent - sent < SLOWEST * (sweep.now - since) * session.waiting:
+        if session.sent - self._sent_before < SLOWEST * (self._turned + seconds) * session.waiting:
             return False
-        self._turn = sweep.now, session.sent
+        self._turned, self._sent_before = 0.0, session.sent
         return True
 
     def _ended(self) -> None:
