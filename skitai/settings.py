@@ -43,6 +43,9 @@ class Limits:
     # Requests that one HTTP/2 connection may have at a time; clients wait with further ones, or open a second one. What
     # lasts, as streams of gRPC do, counts as long as it lasts. RFC 9113 recommends no fewer than 100.
     http2_streams: int = 128
+    # Bytes of responses over HTTP/2 that one worker holds for clients that do not take them; above it the client that
+    # lets most of them wait loses all but one of its responses.
+    http2_unsent: int = 256 * MIB
     # Seconds a TLS handshake may take.
     handshake_time: float = 10.0
     # Open client connections of one worker; one more gets 503 and is closed.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gevent import get_hub
 
 from skitai.errors import ClientDisconnected, RemoteProtocolError
-from skitai.hub.body import StreamedBody
+from skitai.hub.body import StreamedBody, add_part
 from skitai.hub.exchange import Http1Exchange
 from skitai.hub.http2 import Http2Session
 from skitai.hub.pages import error_response
@@ -285,7 +285,7 @@ class Http1Session:
             self._stream.put(content)
             return True
         assert self._parts is not None
-        self._parts.append(content)
+        add_part(self._parts, content)
         if exchange.bytes_in > self._limits.buffered_body:
             self._stream_body(exchange)
             return False  # _stream_body goes on with the rest

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -14,8 +16,9 @@ from skitai.hub.http2_body import Http2Body
 from skitai.hub.http2_exchange import Http2Exchange
 from skitai.hub.http2_rest import Rest
 from skitai.hub.http2_tunnel import Http2Tunnel
-from skitai.hub.outbox import Outbox
+from skitai.hub.outbox import HIGH_WATER, Outbox
 from skitai.net.timers import NEVER, TICK, sweep
+from skitai.net.turns import turns
 from skitai.wire.events import RequestHead
 from skitai.wire.feeding import Feeding
 from skitai.wire.http2.coders import raw_field
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
 
 #: Bytes of responses that are put together before they are handed to the socket.
 MOST_JOINED = 64 * 1024
+#: Frames that are looked at before what they mean is done. With fewer a request could reach its app although its
+#: RST_STREAM is there already.
+FRAMES_AT_ONCE = 64
 #: What :func:`quote` leaves as it is in a path or query that may be quoted already.
 _IN_URLS = "%/:=&?~+!$,;'@()*"
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
@@ -58,6 +64,7 @@ class Http2Session:
     Attributes:
         engine: of the protocol. outbox: what is on its way to the client.
         rests: of requests that are answered and still come, by stream.
+        waiting, held: responses that wait for the client, and bytes of them. sent: bytes of bodies so far.
 
     Raises:
         ValueError: the HTTP2-Settings are not valid; nothing was sent.
@@ -72,6 +79,10 @@ class Http2Session:
         # By stream. One that was reset stays until its app has noticed: what counts is the work that a client causes.
         self._exchanges: dict[int, Http2Exchange] = {}
         self.rests: dict[int, Rest] = {}
+        self._events: deque[Event] = deque()
+        self.waiting = 0
+        self.held = 0
+        self.sent = 0
         self._is_corked = False
         self._unflushed = 0
         self._is_ending = False
@@ -92,22 +103,57 @@ class Http2Session:
         if self._is_ending:
             return
         self._is_asked = False
+        until = turns.until()
+        if perf_counter() > until:
+            self.engine.receive(data, sweep.now, 0)  # later
+            is_done = False
+        else:
+            is_done = self._work(data, until)
+        if not is_done:
+            self._connection.pause()
+            self._connection.deadline = NEVER  # it is not the client who takes its time
+            self._progress = -1
+            turns.wait(self)
+
+    def work(self, until: float) -> bool:
+        """Go on with what came in an earlier turn of the loop; see :class:`skitai.net.turns.Worker`."""
+        is_done = self._is_ending or self._work(b"", until)
+        if is_done:
+            self._connection.resume()
+        return is_done
+
+    def _work(self, data: bytes, until: float) -> bool:
+        """Take ``data``; return whether all that came was looked at."""
         self._is_corked = True
         try:
-            for event in self.engine.receive(data, sweep.now):
-                self._take(event)
+            is_done = self._take_all(data, until)
         except Exception:  # a fault of ours must not leave the client waiting, nor whoever waits for it
             self._server.logs.server.traceback(tag=repr(self._connection))
             self.engine.go_away(Code.INTERNAL_ERROR)
             self._end()
-            return
+            return True
         finally:
             self._is_corked = False
         self.flush()
-        self._go_on()
+        if is_done:
+            self._go_on()
+        return is_done
+
+    def _take_all(self, data: bytes, until: float) -> bool:
+        events, engine = self._events, self.engine
+        while data or engine.has_more or events:
+            if not events:
+                engine.held = len(self._exchanges)
+                events.extend(engine.receive(data, sweep.now, FRAMES_AT_ONCE))
+                data = b""
+            while events:
+                self._take(events.popleft())
+                if perf_counter() > until and (events or engine.has_more):
+                    return False
+        return True
 
     def end_of_input(self) -> None:
-        """The client sends no more: what it asked for before is still answered."""
+        """The client sends no more: what it asked for before is still answered, as far as its windows are open."""
         for exchange in list(self._exchanges.values()):
             if exchange.incoming is not None:  # the rest of this one will never come
                 exchange.incoming.fail(ClientDisconnected("the client closed the connection"))
@@ -118,6 +164,7 @@ class Http2Session:
     def closed(self) -> None:
         """The connection is gone."""
         self._is_ending = True
+        self._forget_rest()
         self.outbox.close()
         for exchange in list(self._exchanges.values()):
             exchange.lose()
@@ -195,7 +242,7 @@ class Http2Session:
 
     def _add(self, stream: int, head: RequestHead) -> Http2Exchange | None:
         """Return the exchange of a new stream; ``None`` when it is over already, or one too many."""
-        if stream not in self.engine.streams:
+        if stream not in self.engine.streams or self.engine.is_broken:
             return None
         if len(self._exchanges) >= self._limits.http2_streams:
             self.engine.reset(stream, Code.REFUSED_STREAM)
@@ -277,7 +324,7 @@ class Http2Session:
     def _break(self, event: ConnectionBroken) -> None:
         peer = self._connection.peer
         reason = f"{code_name(event.code)}: {event.reason}"
-        self._server.logs.server.log(f"ended HTTP/2 with {peer[0]}:{peer[1]} by {reason}", "warn")
+        self._server.complain("HTTP/2 that was ended", f"ended HTTP/2 with {peer[0]}:{peer[1]} by {reason}")
         for exchange in list(self._exchanges.values()):
             exchange.lose()
 
@@ -375,6 +422,7 @@ class Http2Session:
 
     def flush_some(self, size: int) -> None:
         """``size`` more bytes of a body are ready: send them when they are many, also before the end of a read."""
+        self.sent += size
         self._unflushed += size
         if self._unflushed > MOST_JOINED:
             self._unflushed = 0
@@ -382,14 +430,47 @@ class Http2Session:
             if data:
                 self.outbox.put(data)
 
-    def wait(self) -> None:
-        """Wait while a lot is unsent, before more is made.
+    def wait(self, exchange: Http2Exchange, size: int) -> None:
+        """Wait while a lot is unsent, before more is made; ``size`` bytes of ``exchange`` wait meanwhile.
 
         Raises:
             ClientDisconnected: the client is gone.
         """
-        if self.outbox.size:
-            self.outbox.wait()
+        if self.outbox.size <= HIGH_WATER:
+            if self.outbox.size:
+                self.outbox.wait()
+            return
+        self.hold(exchange, size)
+        try:
+            self.outbox.wait(lambda: exchange.is_gone)
+        finally:
+            self.let_go(exchange)
+
+    def hold(self, exchange: Http2Exchange, size: int) -> None:
+        """``size`` bytes of a response wait for the client."""
+        exchange.held = size
+        self.waiting += 1
+        self._server.backlog.add(self, size)
+
+    def let_go(self, exchange: Http2Exchange) -> None:
+        """They wait no more; nothing happens when :meth:`shed` said so already."""
+        size, exchange.held = exchange.held, None
+        if size is not None:
+            self.waiting -= 1
+            self._server.backlog.remove(self, size)
+
+    def shed(self) -> None:
+        """Too many bytes wait, most of them for this client: reset all streams that wait but one."""
+        victims = [each for each in self._exchanges.values() if each.held is not None][1:]
+        for exchange in victims:
+            self.let_go(exchange)
+            exchange.lose()
+            self.engine.reset(exchange.stream, Code.ENHANCE_YOUR_CALM)
+        self.outbox.wake()
+        self.flush()
+        peer = self._connection.peer
+        text = f"reset {len(victims)} streams of {peer[0]}:{peer[1]}, which took no responses, to save memory"
+        self._server.complain("HTTP/2 streams that were reset", text)
 
     # Ending
 
@@ -410,11 +491,17 @@ class Http2Session:
             return
         self._is_ending = True
         self._is_corked = False
+        self._forget_rest()
         self.flush()
         for exchange in list(self._exchanges.values()):
             exchange.lose()
         self._connection.deadline = NEVER  # the outbox has one
         self.outbox.when_empty(self._close)
+
+    def _forget_rest(self) -> None:
+        """Nothing more of what came will be looked at."""
+        self._events.clear()
+        self.engine.has_more = False
 
     def _close(self) -> None:
         self.outbox.close()

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from skitai.errors import RemoteProtocolError
-from skitai.hub.body import StreamedBody
+from skitai.hub.body import StreamedBody, add_part
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.fields import Fields
 from skitai.wire.http2.engine import STREAM_WINDOW
@@ -76,7 +76,7 @@ class Http2Body:
             self._stream.put(content)
         elif self._parts is not None:
             self._session.consumed(exchange, size)
-            self._parts.append(content)
+            add_part(self._parts, content)
             if exchange.bytes_in > self._limits.buffered_body and not has_ended:
                 self._call_app()
         if has_ended:

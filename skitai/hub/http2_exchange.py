@@ -37,15 +37,21 @@ SLOWEST = 512
 class _WindowWait:
     """The deadline of a greenlet that waits until its client opens the window of a stream."""
 
-    __slots__ = ("_exchange", "deadline")
+    __slots__ = ("_exchange", "began", "deadline")
 
     def __init__(self, exchange: Http2Exchange, seconds: float) -> None:
         self._exchange = exchange
+        self.began = sweep.now
         self.deadline = sweep.now + TICK + seconds
 
     def expire(self) -> None:
         """The sweep calls this."""
-        self._exchange.session.stalled(self._exchange)
+        exchange = self._exchange
+        if exchange.is_moved_on(sweep.now - self.began):
+            self.began = sweep.now
+            self.deadline = sweep.now + TICK + exchange.connection.server.limits.write_time
+        else:
+            exchange.session.stalled(exchange)
 
 
 class Http2Exchange(Exchange):
@@ -57,6 +63,7 @@ class Http2Exchange(Exchange):
     Attributes:
         incoming: the request body on its way, ``None`` when there is none. tunnel: what an extended CONNECT asks for.
         is_gone: the stream was reset, or the connection is closed: nothing can be sent.
+        held: bytes of the response that wait for the client, ``None`` while none do.
     """
 
     session: Http2Session
@@ -67,7 +74,10 @@ class Http2Exchange(Exchange):
     _is_head_sent = False
     _left: int | None = None
     _window: Event | None = None
+    held: int | None = None
     _stalled = 0.0
+    _turned = 0.0  # seconds in which others of the connection went before it
+    _sent_before: int | None = None  # bytes of the connection when that began
 
     def __init__(self, session: Http2Session, connection: Connection, head: RequestHead, stream: int) -> None:
         super().__init__(session, connection, head)
@@ -244,7 +254,8 @@ class Http2Exchange(Exchange):
         return self._section
 
     def _check(self) -> None:
-        if self.is_gone or self.stream not in self.session.engine.streams:
+        engine = self.session.engine
+        if self.is_gone or self.stream not in engine.streams or engine.is_broken:
             raise ClientDisconnected("the client gave the request up, or closed the connection")
 
     def _send_head(self, end: bool) -> None:
@@ -269,12 +280,12 @@ class Http2Exchange(Exchange):
         before = self.bytes_out
         view: bytes | memoryview = data if len(data) <= PIECE else memoryview(data)
         while True:
-            session.wait()
+            session.wait(self, len(data))
             self._check()
             # A client that takes frames of megabytes would have a large message waiting as a whole.
             room = min(engine.window(stream), PIECE)
             if room <= 0 and view:
-                self._wait_for_window()
+                self._wait_for_window(len(data))
                 continue
             part, view = view[:room], view[room:]
             engine.send_data(stream, part, end and not view)
@@ -286,23 +297,50 @@ class Http2Exchange(Exchange):
         if before // MOST_AT_ONCE != self.bytes_out // MOST_AT_ONCE:
             gevent.sleep(0)  # let all others have a turn
 
-    def _wait_for_window(self) -> None:
-        self.session.flush()
+    def _wait_for_window(self, size: int) -> None:
+        session = self.session
+        session.flush()
         if self.connection.input_ended:
-            raise ClientDisconnected("the client closed the connection, and can open no window any more")
+            raise ClientDisconnected("the client has ended its side, and can open no window any more")
         if self._window is None:
             self._window = Event()
         self._window.clear()
-        limits = self.connection.server.limits
-        credit = self.bytes_out / SLOWEST - self._stalled
-        wait = _WindowWait(self, limits.write_time + min(0.0, credit))
-        began = sweep.now
+        write_time = self.connection.server.limits.write_time
+        is_own = not session.engine.has_own_window(self.stream)
+        if is_own:
+            wait = _WindowWait(self, write_time + min(0.0, self.bytes_out / SLOWEST - self._stalled))
+        else:
+            if self._sent_before is None:
+                self._sent_before = session.sent
+            wait = _WindowWait(self, write_time - self._turned)
         sweep.watch(wait)
+        session.hold(self, size)
         try:
             self._window.wait()
         finally:
+            session.let_go(self)
             sweep.forget(wait)
-        self._stalled += sweep.now - began
+        if is_own:
+            self._stalled += sweep.now - wait.began
+        else:
+            self._turned += sweep.now - wait.began
+
+    def is_moved_on(self, seconds: float) -> bool:
+        """Whether it is only the window of the connection that is shut, and the responses on it move on.
+
+        Args:
+            seconds: of this wait; those before it are known.
+
+        Each that waits must be able to go on with :data:`SLOWEST` bytes per second. The last of a hundred has its turn
+        when its client has taken all before it, which may take minutes on a slow line.
+        """
+        session = self.session
+        if self._sent_before is None or not session.engine.has_own_window(self.stream):
+            return False
+        if session.sent - self._sent_before < SLOWEST * (self._turned + seconds) * session.waiting:
+            return False
+        self._turned, self._sent_before = 0.0, session.sent
+        return True
 
     def _ended(self) -> None:
         self.is_finished = True

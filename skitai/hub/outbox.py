@@ -59,13 +59,13 @@ class Outbox:
         elif was_empty and not self._send():
             self._wait_for_socket()
 
-    def wait(self) -> None:
-        """Wait until there is room.
+    def wait(self, is_over: Callable[[], bool] | None = None) -> None:
+        """Wait until there is room, or until ``is_over`` says that this is in vain, which is asked by :meth:`wake`.
 
         Raises:
             ClientDisconnected: the client is gone.
         """
-        while self.size > HIGH_WATER:
+        while self.size > HIGH_WATER and not (is_over is not None and is_over()):
             if self._room is None:
                 self._room = Event()
             self._room.clear()
@@ -81,6 +81,9 @@ class Outbox:
     def when_room(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` in the hub when there is room again; never when the connection ends before."""
         self._on_room = [*(self._on_room or ()), callback]
+    def wake(self) -> None:
+        """Let those that wait look whether they still have to."""
+        self._make_room()
 
     def when_empty(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` in the hub, or at once, when all bytes are sent."""

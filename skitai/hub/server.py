@@ -15,6 +15,8 @@ from gevent.event import Event
 from skitai.constants import NAME
 from skitai.errors import ClientDisconnected, RemoteProtocolError
 from skitai.hub.access_log import AccessLog
+from skitai.hub.backlog import Backlog
+from skitai.hub.complaints import Complaints
 from skitai.hub.connection import Connection
 from skitai.hub.exchange import Exchange
 from skitai.hub.http1 import Http1Session
@@ -26,6 +28,7 @@ from skitai.hub.site import Dispatcher, Handler, Site
 from skitai.hub.slots import Slots
 from skitai.hub.status import describe, describe_site
 from skitai.net import pool
+from skitai.net.memory import Memory
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.transport import PlainTransport, TlsTransport, Transport
 from skitai.settings import ServerSettings
@@ -62,6 +65,9 @@ class Server:
         self.settings = settings
         self.limits = settings.limits
         self.logs = logs
+        self.complain = Complaints(logs.server)
+        self._memory = Memory()
+        self.backlog = Backlog(settings.limits.http2_unsent)
         self.worker_index = worker_index
         self.pool = pool.current()
         self.slots = Slots(self.pool, settings.slots, settings.limits.queue)
@@ -148,6 +154,7 @@ class Server:
         self._dispatcher.end()
         _status.remove("server", self._describe)
         _status.remove("apps", self._describe_site)
+        self.complain.close()
         self.logs.flush()
         self._is_over.set()
 
@@ -166,6 +173,8 @@ class Server:
         """Renew the Date of responses; the sweep calls this once a second."""
         now = time.time()
         self.common_fields.refresh(formatdate(now, usegmt=True))
+        self.complain.tick()
+        self._memory.look()
         self.deadline = sweep.now + 1.0 - now % 1.0
 
     # Connections
@@ -290,7 +299,7 @@ class Server:
     def note_refusal(self, peer: tuple[str, int], error: BaseException) -> None:
         """Say in the server log what a client did wrong."""
         status = getattr(error, "status", 400)
-        self.logs.server.log(f"refused {peer[0]}:{peer[1]} with {status}: {error}", "warn")
+        self.complain("requests that were refused", f"refused {peer[0]}:{peer[1]} with {status}: {error}")
 
     def log_nameless(self, connection: Connection, status: int, size: int) -> None:
         """Log a response of ``size`` bytes to something that was no request yet."""

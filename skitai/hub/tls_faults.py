@@ -30,7 +30,7 @@ def end(connection: Connection, error: OSError) -> None:
         if isinstance(error, ssl.SSLError):
             what = "broke TLS" if transport.is_ready else "did not finish the TLS handshake"
             address = f"{connection.peer[0]}:{connection.peer[1]}"
-            connection.server.logs.server.log(f"{address} {what}: {reason(error)}", "info")
+            connection.server.complain("TLS that failed", f"{address} {what}: {reason(error)}", "info")
     connection.abort()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _ssl
 import ssl
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -53,9 +54,31 @@ class NameTable:
         # Where ssl is patched, gevent's property wraps the callback for its own sockets and fails with our engines.
         own: Any = _ssl._SSLContext.sni_callback
         own.__set__(context, self._choose)
+        _keep_quiet()
 
     def _choose(self, engine: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         """See :attr:`ssl.SSLContext.sni_callback`."""
         chosen: Any = None if name is None else self.find(name)
         if chosen is not None and chosen is not context:
             engine.context = chosen
+
+
+_is_quiet = False
+
+
+def _keep_quiet() -> None:
+    """Let no client write a traceback: ``ssl`` prints one for each name that is not ASCII, and ends the handshake.
+
+    The client is told and the server log says so, as of every handshake that fails.
+    """
+    global _is_quiet
+    if _is_quiet:
+        return
+    _is_quiet = True
+    others = sys.unraisablehook
+
+    def hook(what: sys.UnraisableHookArgs) -> None:
+        if not (isinstance(what.exc_value, UnicodeDecodeError) and isinstance(what.object, bytes)):
+            others(what)
+
+    sys.unraisablehook = hook

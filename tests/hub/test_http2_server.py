@@ -352,6 +352,52 @@ def test_a_client_that_reads_nothing_is_closed(serve: Serve, until: Callable[...
     until(lambda: server.server.connections == 0)
 
 
+@pytest.mark.parametrize("is_reading", [True, False])
+def test_streams_that_hold_too_much_are_reset(serve: Serve, until: Callable[..., None], is_reading: bool) -> None:
+    """``is_reading``: the client opens no window; else it opens all and reads nothing."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"x" * (1_000_000 if environ["PATH_INFO"] == "/large" else 5)]
+
+    server = serve(app, limits={"http2_unsent": 10_500_000})
+    window = 0 if is_reading else 2**31 - 1
+    other = connect(server, is_reading=False)
+    waiting = [other.open("GET", "/large") for _ in range(3)]
+    connection = server.connect(receive_buffer=4096)
+    client = Http2Client(connection.sock, is_reading=False)
+    connection.send(frames.serialize(SETTINGS, 0, 0, (4).to_bytes(2, "big") + window.to_bytes(4, "big")))
+    if not is_reading:
+        connection.send(frames.serialize(frames.WINDOW_UPDATE, 0, 0, (2**30).to_bytes(4, "big")))
+    streams = [client.open("GET", "/large") for _ in range(20)]
+    until(lambda: "streams of 127.0.0.1" in server.messages_text())
+    assert server.server.backlog.held < 10_500_000
+    if is_reading:
+        client.until(lambda: client.answers[streams[6]].has_ended)
+        assert {client.answers[stream].reset for stream in streams[1:7]} == {Code.ENHANCE_YOUR_CALM}
+        assert client.answers[streams[0]].reset is None
+    assert other.request().body == b"xxxxx"
+    assert [other.answers[stream].reset for stream in waiting] == [None] * 3
+    connection.reset()
+    until(lambda: server.server.backlog.held <= 3_000_000)
+    other.sock.close()
+    until(lambda: server.server.backlog.held == 0)
+
+
+def test_streams_of_a_slow_line_wait_for_their_turn(serve: Serve) -> None:
+    """Longer than any of them may stall: only the window of the connection is shut, and the others move on."""
+    server = serve(lambda e, s: (s("200 OK", []), [b"x" * 150_000])[1], limits={"write_time": 0.3})
+    client = connect(server, is_reading=False)
+    streams = [client.open() for _ in range(20)]
+    answers = [client.answers[stream] for stream in streams]
+    while not all(answer.has_ended for answer in answers):
+        client.step()
+        gevent.sleep(0.02)
+        client.engine._h2.increment_flow_control_window(15_000)
+        client.flush()
+    assert [(answer.reset, len(answer.body)) for answer in answers] == [(None, 150_000)] * 20
+
+
 def test_head_204_and_304_have_no_body(serve: Serve) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response({"/204": "204 No Content", "/304": "304 Not Modified"}.get(environ["PATH_INFO"], "200 OK"), [])
@@ -772,6 +818,46 @@ def test_a_flood_ends_its_connection_and_no_other(serve: Serve, name: str) -> No
     flood.join()
     assert other.request().status == 200
     assert "ENHANCE_YOUR_CALM" in server.messages_text()
+
+
+def test_a_request_in_the_same_read_as_what_breaks_its_connection(serve: Serve, until: Callable[..., None]) -> None:
+    """Nobody waits for its answer any more, and no app fails because of that."""
+    calls = 0
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        nonlocal calls
+        calls += 1
+        return hello(environ, start_response)
+
+    server = serve(app)
+    broken = serialize(frames.HEADERS, 5, 1, _SECTION) + serialize(frames.PING, 0, 3, b"12345678")
+    client = server.connect().send(PREFACE + serialize(SETTINGS, 0, 0) + broken)
+    assert client.read_rest().endswith(frames.goaway(1, Code.PROTOCOL_ERROR))
+    until(lambda: server.server.connections == 0)
+    assert calls == 0
+    assert server.app_text() == ""
+
+
+def test_a_client_that_ends_its_side_waits_for_no_window(serve: Serve, until: Callable[..., None]) -> None:
+    server = serve(lambda e, s: (s("200 OK", []), [b"x" * 1_000_000])[1], limits={"write_time": 1_000})
+    client = connect(server, is_reading=False)
+    stream = client.open()
+    client.until(lambda: len(client.answers[stream].body) == 262_144)
+    client.sock.shutdown(socket.SHUT_WR)
+    until(lambda: server.server.connections == 0)
+
+
+def test_many_busy_connections_take_turns(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no time at all for a turn, all are still answered, in order."""
+    monkeypatch.setattr("skitai.net.turns.SHARE", 0.0)
+    server = serve(echo)
+    clients = [connect(server) for _ in range(5)]
+    streams = [[client.open("POST", "/", end=False) for _ in range(20)] for client in clients]
+    for client, numbers in zip(clients, streams, strict=True):
+        for number in numbers:
+            client.send(number, b"%d" % number, True)
+    for client, numbers in zip(clients, streams, strict=True):
+        assert [client.finish(number).body for number in numbers] == [b"%d" % number for number in numbers]
 
 
 @pytest.mark.row("H2-11")

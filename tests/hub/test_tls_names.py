@@ -76,6 +76,33 @@ def test_the_certificate_follows_the_name(serve, place, version):
         assert shown(server.port, name, version) == wanted, name
 
 
+def hello_for(name: bytes) -> bytes:
+    """The first message of a client that asks for a name that no library would ask for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    stand_in = "a" * len(name)
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=stand_in).do_handshake()
+    return outgoing.read().replace(stand_in.encode(), name, 1)
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe.example.com", "xn--é.com".encode(), b"first\0.example"])
+def test_names_that_are_none_end_the_handshake_without_a_traceback(serve, place, until, capfd, name):
+    server = serve(hello, tls=context_of(place, str(place / "shop.pem")))
+    client = server.connect().send(hello_for(name))
+    assert client.read_rest()[:1] == b"\x15"  # an alert
+    until(lambda: server.server.connections == 0)
+    assert server.messages_text().count("did not finish the TLS handshake") == 1
+    assert "Traceback" not in capfd.readouterr().err
+    assert shown(server.port, "shop.example") == ["*.shop.example", "shop.example"]
+
+
+@pytest.mark.parametrize("name", [b"." * 20, b"-" * 20, b"127.0.0.1", b"a" * 63, b"SHOP.EXAMPLE."])
+def test_odd_names_are_nobodys_or_somebodys(serve, place, name):
+    server = serve(hello, tls=context_of(place, str(place / "shop.pem")))
+    assert server.connect().send(hello_for(name)).read_exactly(1) == b"\x16"
+
+
 def test_names_can_be_given(serve, place):
     further = {"certfile": str(place / "blog.pem"), "names": ["news.example", "*.Notes.example"]}
     server = serve(hello, tls=context_of(place, further))

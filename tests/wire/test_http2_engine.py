@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hpack import Encoder
 from hypothesis import given, settings
@@ -26,6 +28,7 @@ from skitai.wire.http2.events import (
     WindowOpened,
 )
 from skitai.wire.http2.frames import (
+    ACK,
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -239,7 +242,9 @@ def flood(peer: Peer, frame: bytes, count: int) -> None:
     "frame",
     [
         serialize(PING, 0, 0, b"12345678"),
+        serialize(PING, ACK, 0, b"12345678"),
         serialize(SETTINGS, 0, 0, setting(4, 65_535)),
+        serialize(SETTINGS, ACK, 0),
         serialize(frames.PRIORITY, 0, 9, b"\0\0\0\0\x10"),
         serialize(0x99, 0, 0, b"x"),
     ],
@@ -247,7 +252,7 @@ def flood(peer: Peer, frame: bytes, count: int) -> None:
 def test_floods_of_control_frames(frame: bytes) -> None:
     peer = Peer()
     peer.say()
-    used = 1  # the SETTINGS of the begin
+    used = 2  # the SETTINGS of the begin, and the answer to ours
     flood(peer, frame, CONTROLS[0] - used)
 
 
@@ -284,6 +289,109 @@ def test_made_you_reset() -> None:
         number += 2
     assert peer.goodbye() is not None and peer.goodbye()[1] == CALM  # type: ignore[index]
     assert number // 2 <= RESETS[0] + 1
+
+
+@pytest.mark.parametrize("is_reset_by_peer", [True, False])
+@pytest.mark.parametrize("kind", [HEADERS, DATA])
+def test_frames_on_streams_that_are_over(kind: int, is_reset_by_peer: bool) -> None:
+    """Those that were under way when we reset the stream are ignored; those of a client that did it are abuse."""
+    peer = Peer()
+    peer.say(peer.headers(1, POST, end=False))
+    if is_reset_by_peer:
+        peer.say(serialize(RST_STREAM, 0, 1, b"\0\0\0\x08"))
+    else:
+        peer.engine.reset(1, Code.CANCEL)
+    late = peer.headers(1) if kind == HEADERS else peer.data(1, b"x")
+    count = 0
+    while not peer.engine.is_broken and count < 5_000:
+        peer.say(late)
+        count += 1
+    if is_reset_by_peer:
+        assert peer.goodbye() == (1, CALM)
+        assert count <= RESETS[0]
+    else:
+        assert peer.goodbye() is None
+        assert peer.resets() == [(1, Code.CANCEL)]
+        assert peer.say(peer.headers(3)) != []
+
+
+def test_a_late_section_still_counts_for_the_table() -> None:
+    peer = Peer()
+    peer.say(peer.headers(1, POST, end=False))
+    peer.engine.reset(1, Code.CANCEL)
+    peer.say(peer.headers(1, [*GET, ("x-indexed", "value")]))
+    (event,) = peer.say(peer.headers(3, [*GET, ("x-indexed", "value")]))
+    assert isinstance(event, RequestStarted) and ("x-indexed", "value") in event.head.fields
+
+
+def test_settings_that_nobody_knows_are_not_kept() -> None:
+    """h2 would keep 65,536 of them, which take 55 MB."""
+    peer = Peer()
+    before = len(peer.engine._h2.remote_settings)
+    for first in range(0, 65_536, 2_700):
+        numbers = range(max(first, 9), min(first + 2_700, 65_536))
+        peer.say(serialize(SETTINGS, 0, 0, b"".join([setting(number, 7) for number in numbers])))
+    assert len(peer.engine._h2.remote_settings) == before
+    (started,) = Peer().say(Peer().headers(1))
+    assert isinstance(started, RequestStarted)
+    upgraded = Http2Engine(True, Limits())
+    payload = b"".join([setting(number, 7) for number in range(100, 8_000)])
+    upgraded.begin_upgraded(base64.urlsafe_b64encode(payload).decode(), started.head)
+    assert len(upgraded._h2.remote_settings) == before
+    peer.say(serialize(SETTINGS, 0, 0, setting(99, 5) + setting(4, 1) + setting(4, 1_000) + setting(7, 5)))
+    peer.say(peer.headers(1))
+    assert peer.engine.window(1) == 1_000
+    assert peer.goodbye() is None
+
+
+def test_a_window_of_one_byte_earns_no_updates() -> None:
+    peer = Peer()
+    peer.say(serialize(SETTINGS, 0, 0, setting(4, 0)), peer.headers(1))
+    peer.engine.send_head(1, [(b":status", b"200")], False)
+    count = 0
+    while not peer.engine.is_broken:
+        peer.say(serialize(WINDOW_UPDATE, 0, 1, b"\0\0\0\x01"))
+        if not peer.engine.is_broken:
+            peer.engine.send_data(1, b"x", False)
+        count += 1
+    assert count == UPDATES[0] + 1
+
+
+def test_small_frames_inside_a_window_earn_updates() -> None:
+    """Those of a client that confirms each message of a stream, on the stream and on the connection."""
+    peer = Peer()
+    peer.say(peer.headers(1))
+    peer.engine.send_head(1, [(b":status", b"200")], False)
+    for _ in range(UPDATES[0]):
+        peer.engine.send_data(1, b"x", False)
+        peer.say(serialize(WINDOW_UPDATE, 0, 0, b"\0\0\0\x01"), serialize(WINDOW_UPDATE, 0, 1, b"\0\0\0\x01"))
+    assert not peer.engine.is_broken
+
+
+def test_requests_that_are_still_worked_on_count_as_streams() -> None:
+    peer = Peer()
+    peer.engine.held = 128
+    number = 1
+    while not peer.engine.is_broken:
+        assert not any(isinstance(event, RequestStarted) for event in peer.say(peer.headers(number)))
+        number += 2
+    assert peer.resets()[0] == (1, Code.REFUSED_STREAM)
+    assert number // 2 == RESETS[0] + 1
+    assert peer.goodbye() == (0, CALM)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_frames_a_few_at_a_time(most: int) -> None:
+    peer = Peer()
+    data = b"".join([peer.headers(number) for number in (1, 3, 5)]) + peer.headers(7)[:-1]
+    assert peer.engine.receive(data, 0.0, 0) == [] and peer.engine.has_more
+    seen: list[Event] = []
+    while peer.engine.has_more:
+        new = peer.engine.receive(b"", 0.0, most)
+        assert len(new) <= most
+        seen += new
+    assert [event.stream for event in seen if isinstance(event, RequestStarted)] == [1, 3, 5]
+    assert not peer.engine.is_between
 
 
 def test_allowances_refill_with_time() -> None:

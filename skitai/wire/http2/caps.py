@@ -9,18 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from skitai.wire.http2.errors import BrokenConnection, Code
-from skitai.wire.http2.frames import (
-    ACK,
-    CONTINUATION,
-    DATA,
-    END_STREAM,
-    HEADERS,
-    PADDED,
-    PING,
-    SETTINGS,
-    WINDOW_UPDATE,
-    Frame,
-)
+from skitai.wire.http2.frames import CONTINUATION, DATA, END_STREAM, HEADERS, PADDED, WINDOW_UPDATE, Frame
 
 
 class Allowance:
@@ -50,7 +39,8 @@ class Allowance:
 #: Streams that end before their answer, by the peer's RST_STREAM (CVE-2023-44487, "rapid reset") or by ours for a
 #: broken rule (CVE-2025-8671, "made you reset"). nghttp2 and Node.js allow the same.
 RESETS: Final = (1_000, 33.0)
-#: PING and SETTINGS frames, which want an answer each; PRIORITY, RST_STREAM on streams that are over, unknown types.
+#: PING and SETTINGS frames, which want an answer each, and their answers, which nobody asked for so often; PRIORITY,
+#: RST_STREAM on streams that are over, unknown types.
 CONTROLS: Final = (1_000, 50.0)
 #: DATA frames without a byte of data and without END_STREAM, and empty parts of a header section.
 EMPTIES: Final = (200, 20.0)
@@ -82,7 +72,7 @@ class Caps:
         elif kind == WINDOW_UPDATE:
             if not self._updates.take(now):
                 raise BrokenConnection(Code.ENHANCE_YOUR_CALM, "too many WINDOW_UPDATE frames")
-        elif not (kind in (PING, SETTINGS) and frame.flags & ACK) and not self._controls.take(now):
+        elif not self._controls.take(now):
             raise BrokenConnection(Code.ENHANCE_YOUR_CALM, "too many control frames")
 
     def count_reset(self, now: float) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
@@ -55,6 +56,10 @@ STREAM_WINDOW: Final = 256 * 1024
 CONNECTION_WINDOW: Final = 2 * 1024 * 1024
 #: How much larger than its limit a header section may be to get an answer (431) instead of the end of the connection.
 HEADER_SLACK: Final = 4
+#: Bytes of a body below which a DATA frame that fills the window earns no WINDOW_UPDATE.
+SMALL_PART: Final = 256
+
+_OF_MESSAGES: Final = frozenset({frames.HEADERS, frames.DATA})
 
 
 class _Stream:
@@ -80,6 +85,9 @@ class Http2Engine:
         streams: that are open, by number.
         last: number of the highest stream that the peer opened and we took.
         is_broken: a rule was broken; there is nothing more to do than to send :meth:`data_to_send` and close.
+        held: requests that are still worked on, also those whose stream is over, to be set by whoever works on them:
+            as long as they are as many as streams may be open, further ones are refused.
+        has_more: there may be frames that :meth:`receive` has not looked at.
     """
 
     def __init__(
@@ -103,6 +111,8 @@ class Http2Engine:
         self._limit: int | None = None  # the last stream of a GOAWAY that we sent
         self.streams: dict[int, _Stream] = {}
         self.last = 0
+        self.held = 0
+        self.has_more = False
         self.is_broken = False
 
     # Beginning
@@ -159,17 +169,27 @@ class Http2Engine:
         """Whether the peer has sent what comes first."""
         return self._reader.has_settings
 
-    def receive(self, data: bytes, now: float) -> list[Event]:
-        """Take bytes that came at monotonic second ``now``, and return what they mean."""
+    def receive(self, data: bytes, now: float, most: int = sys.maxsize) -> list[Event]:
+        """Take bytes that came at monotonic second ``now``, and return what they mean.
+
+        Args:
+            most: frames that are looked at; when :attr:`has_more` is set behind it, call this again without bytes.
+        """
         events: list[Event] = []
+        self.has_more = False
         if self.is_broken:
             return events
         try:
             self._reader.feed(data)
-            while (frame := self._reader.next()) is not None:
+            while most:
+                frame = self._reader.next()
+                if frame is None:
+                    break
+                most -= 1
                 if frame.kind != frames.RST_STREAM or frame.stream not in self.streams:
                     self._caps.count(frame, now)  # as a reset of an open stream it is counted by what it ends
                 self._take(frame, events, now)
+            self.has_more = not most
         except BrokenConnection as error:
             self.is_broken = True
             self._out += self._h2.data_to_send()
@@ -216,6 +236,10 @@ class Http2Engine:
                     if has_ended:
                         self._retire(frame.stream)
                     return
+            if kind in _OF_MESSAGES and frame.stream not in self.streams and self._was_open(frame.stream):
+                if self._h2.take_late(frame):
+                    return
+                self._caps.count_reset(now)  # h2 answers each of them by RST_STREAM
             for event in self._h2.receive_data(frame.data):
                 handler = _HANDLERS.get(type(event))
                 if handler is not None:
@@ -250,7 +274,7 @@ class Http2Engine:
         self._begin_request(event.stream_id, event.headers, event.stream_ended is not None, events, now)
 
     def _begin_request(self, number: int, raw: Sequence[Raw], has_ended: bool, events: list[Event], now: float) -> None:
-        if len(self.streams) >= self._most_streams or self._limit is not None:
+        if max(len(self.streams), self.held) >= self._most_streams or self._limit is not None:
             self._h2.reset_stream(number, Code.REFUSED_STREAM)
             self._h2.retire(number)
             self._caps.count_reset(now)
@@ -404,11 +428,13 @@ class Http2Engine:
             LocalProtocolError: it is larger, or the stream cannot send.
         """
         self._check(number)
-        self._caps.sent_data()
         try:
             self._h2.send_part(number, data, end)
         except H2Error as error:
             raise LocalProtocolError(str(error)) from error
+        # What is so small because the window is earns nothing, or a window could be opened by a byte without an end.
+        if end or len(data) >= SMALL_PART or self._h2.room(number) > 0:
+            self._caps.sent_data()
         if end:
             self._retire(number)
 
@@ -436,6 +462,9 @@ class Http2Engine:
     def window_of_peer(self, number: int) -> int:
         """Return how many bytes of a body may come before more of it is acknowledged; the stream is open."""
         return int(self._h2.remote_flow_control_window(number))
+    def has_own_window(self, number: int) -> bool:
+        """Whether the window of a stream itself is open, whatever that of the connection is."""
+        return self._h2.has_own_room(number)
 
     def acknowledge(self, number: int, size: int) -> None:
         """A part of a body was consumed: the peer may send as much again."""
@@ -562,4 +591,4 @@ def _decode_settings(value: str) -> bytes:
         raise ValueError("HTTP2-Settings is no base64url") from error
     if len(payload) % 6:
         raise ValueError("HTTP2-Settings is not the payload of a SETTINGS frame")
-    return payload
+    return frames.known_settings(payload)

@@ -58,6 +58,20 @@ class Frame(NamedTuple):
         return self.data[9:]
 
 
+#: Settings that are looked at (section 6.5.2, RFC 8441 section 3).
+_KNOWN_SETTINGS: Final = frozenset({1, 2, 3, 4, 5, 6, 8})
+_setting = struct.Struct("!HI")
+
+
+def known_settings(payload: bytes) -> bytes:
+    """Return the payload of a SETTINGS frame with the last value of each setting that is known (section 6.5.2).
+
+    h2 would keep every number that a peer thinks of: 65,536 of them take 55 MB.
+    """
+    values = {number: value for number, value in _setting.iter_unpack(payload) if number in _KNOWN_SETTINGS}
+    return b"".join([_setting.pack(*each) for each in values.items()])
+
+
 class FrameReader:
     """Cuts frames out of bytes.
 

@@ -30,6 +30,7 @@ from skitai.wire.http2.frames import (
     HEADERS,
     RST_STREAM,
     SETTINGS,
+    WINDOW_UPDATE,
     Frame,
     frame_header,
     serialize,
@@ -158,6 +159,28 @@ class States(H2Connection):
             frames = [each for each in frames if not isinstance(each, RstStreamFrame)]
         return frames, events
 
+    def take_late(self, frame: Frame) -> bool:
+        """Take a plain HEADERS or DATA frame of a stream that we have reset: it was under way, and is ignored (section
+        5.1, "closed"). Its section still counts for the table, and its bytes for the window of the connection.
+
+        Returns:
+            False when it is not as plain as that, or nothing is known of such a reset; nothing was done.
+        """
+        if self._closed_streams.get(frame.stream) is not StreamClosedBy.SEND_RST_STREAM:
+            return False
+        if frame.flags & ~END_STREAM != (END_HEADERS if frame.kind == HEADERS else 0):
+            return False
+        content = frame.data[9:]
+        if frame.kind == HEADERS:
+            self.decoder.decode(content)
+            return True
+        manager = self._inbound_flow_control_window_manager
+        manager.window_consumed(len(content))
+        increment = manager.process_bytes(len(content))
+        if increment:
+            self._data_to_send += serialize(WINDOW_UPDATE, 0, 0, increment.to_bytes(4, "big"))
+        return True
+
     # Short ways
 
     def take_request(self, frame: Frame) -> Sequence[Raw] | None:
@@ -256,3 +279,8 @@ class States(H2Connection):
         if stream is None:
             return 0
         return min(self.outbound_flow_control_window, stream.outbound_flow_control_window, self.max_outbound_frame_size)
+
+    def has_own_room(self, number: int) -> bool:
+        """Whether the peer takes more of a body on this stream, as soon as it does on the connection."""
+        stream = self.streams.get(number)
+        return stream is not None and stream.outbound_flow_control_window > 0
