@@ -42,15 +42,22 @@ class Server:
         self.engine = Http2Engine(True, Limits())
         self.engine.begin()
         self._answer = answer
+        self._is_over = False
 
     def run(self) -> None:
-        while data := self.link._socket.recv(65_536):
-            for event in self.engine.receive(data, 0.0):
-                if type(event).__name__ == "RequestStarted":
-                    gevent.spawn(self._begin, event.stream)  # type: ignore[union-attr]
-                elif type(event).__name__ == "BodyReceived":
-                    self.engine.acknowledge(event.stream, event.size)  # type: ignore[union-attr]
-            self.flush()
+        try:
+            while data := self.link._socket.recv(65_536):
+                self._take(data)
+        finally:
+            self._is_over = True
+
+    def _take(self, data: bytes) -> None:
+        for event in self.engine.receive(data, 0.0):
+            if type(event).__name__ == "RequestStarted":
+                gevent.spawn(self._begin, event.stream)  # type: ignore[union-attr]
+            elif type(event).__name__ == "BodyReceived":
+                self.engine.acknowledge(event.stream, event.size)  # type: ignore[union-attr]
+        self.flush()
 
     def _begin(self, stream: int) -> None:
         try:
@@ -68,6 +75,8 @@ class Server:
     def send(self, stream: int, data: bytes, end: bool = False) -> None:
         """Waits for the window."""
         while data or end:
+            if self._is_over or stream not in self.engine.streams:
+                raise ConnectionError("nobody opens this window any more")
             room = max(0, min(self.engine.window(stream), 16_000))
             part, data = data[:room], data[room:]
             if part or not data:

@@ -238,6 +238,16 @@ def flood(peer: Peer, frame: bytes, count: int) -> None:
     peer.expect_broken(CALM, frame)
 
 
+def test_settings_count_by_their_size() -> None:
+    """Forty frames of 2,700 settings each are as much work as a thousand of a few."""
+    payload = b"".join([number.to_bytes(2, "big") + bytes(4) for number in range(10_000, 12_700)])
+    server = Http2Engine(True, Limits())
+    server.begin()
+    events = server.receive(frames.PREFACE + serialize(SETTINGS, 0, 0) + serialize(SETTINGS, 0, 0, payload) * 40, 0.0)
+    assert isinstance(events[-1], ConnectionBroken)
+    assert events[-1].code == Code.ENHANCE_YOUR_CALM
+
+
 @pytest.mark.parametrize(
     "frame",
     [

@@ -23,12 +23,12 @@ class Allowance:
         self._left = float(most)
         self._since: float | None = None
 
-    def take(self, now: float) -> bool:
-        """Take one unit at monotonic second ``now``; False when there is none."""
+    def take(self, now: float, units: int = 1) -> bool:
+        """Take units at monotonic second ``now``; False when there are fewer."""
         if self._since is not None:
             self._left = min(self._most, self._left + (now - self._since) * self._per_second)
         self._since = now
-        self._left -= 1
+        self._left -= units
         return self._left >= 0
 
     def give(self, units: float) -> None:
@@ -42,6 +42,8 @@ RESETS: Final = (1_000, 33.0)
 #: PING and SETTINGS frames, which want an answer each, and their answers, which nobody asked for so often; PRIORITY,
 #: RST_STREAM on streams that are over, unknown types.
 CONTROLS: Final = (1_000, 50.0)
+#: Bytes of such a frame that count as one more: 2,700 settings in one are as much work as in many.
+MUCH: Final = 512
 #: DATA frames without a byte of data and without END_STREAM, and empty parts of a header section.
 EMPTIES: Final = (200, 20.0)
 #: WINDOW_UPDATE frames. Each DATA frame of ours earns two.
@@ -72,7 +74,7 @@ class Caps:
         elif kind == WINDOW_UPDATE:
             if not self._updates.take(now):
                 raise BrokenConnection(Code.ENHANCE_YOUR_CALM, "too many WINDOW_UPDATE frames")
-        elif not self._controls.take(now):
+        elif not self._controls.take(now, 1 + len(frame.data) // MUCH):
             raise BrokenConnection(Code.ENHANCE_YOUR_CALM, "too many control frames")
 
     def count_reset(self, now: float) -> None:
