@@ -16,9 +16,9 @@ from skitai.hub.http2_body import Http2Body
 from skitai.hub.http2_exchange import Http2Exchange
 from skitai.hub.http2_rest import Rest
 from skitai.hub.http2_tunnel import Http2Tunnel
-from skitai.hub.outbox import HIGH_WATER, Outbox
+from skitai.hub.outbox import Outbox
 from skitai.net.timers import NEVER, TICK, sweep
-from skitai.net.turns import turns
+from skitai.net.turns import SLICE, current
 from skitai.wire.events import RequestHead
 from skitai.wire.feeding import Feeding
 from skitai.wire.http2.coders import raw_field
@@ -47,6 +47,8 @@ MOST_JOINED = 64 * 1024
 #: Frames that are looked at before what they mean is done. With fewer a request could reach its app although its
 #: RST_STREAM is there already.
 FRAMES_AT_ONCE = 64
+#: Seconds from which on a read counts among the work of a turn: to hear of the next one costs a turn of the loop.
+LONG = 0.0005
 #: What :func:`quote` leaves as it is in a path or query that may be quoted already.
 _IN_URLS = "%/:=&?~+!$,;'@()*"
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
@@ -80,6 +82,7 @@ class Http2Session:
         self._exchanges: dict[int, Http2Exchange] = {}
         self.rests: dict[int, Rest] = {}
         self._events: deque[Event] = deque()
+        self._turns = current()
         self.waiting = 0
         self.held = 0
         self.sent = 0
@@ -103,24 +106,32 @@ class Http2Session:
         if self._is_ending:
             return
         self._is_asked = False
-        until = turns.until()
-        if perf_counter() > until:
-            self.engine.receive(data, sweep.now, 0)  # later
-            is_done = False
-        else:
-            is_done = self._work(data, until)
+        turns = self._turns
+        if turns.is_over:
+            self.engine.receive(data, sweep.now, 0)
+            self._put_off()
+            return
+        began = perf_counter()
+        is_done = self._work(data, began + turns.left)
+        took = perf_counter() - began
+        if took > LONG:
+            turns.spend(took)
         if not is_done:
-            self._connection.pause()
-            self._connection.deadline = NEVER  # it is not the client who takes its time
-            self._progress = -1
-            turns.wait(self)
+            self._put_off()
 
-    def work(self, until: float) -> bool:
-        """Go on with what came in an earlier turn of the loop; see :class:`skitai.net.turns.Worker`."""
-        is_done = self._is_ending or self._work(b"", until)
-        if is_done:
+    def _put_off(self) -> None:
+        """Look at the rest of what was read later, and read no more before."""
+        self._connection.pause()
+        self._connection.deadline = NEVER  # it is not the client who takes its time
+        self._progress = -1
+        self._turns.later(self._work_on)
+
+    def _work_on(self) -> None:
+        """Go on with what came in an earlier turn of the loop."""
+        if self._is_ending or self._work(b"", perf_counter() + SLICE):
             self._connection.resume()
-        return is_done
+        else:
+            self._turns.later(self._work_on)
 
     def _work(self, data: bytes, until: float) -> bool:
         """Take ``data``; return whether all that came was looked at."""
@@ -436,7 +447,7 @@ class Http2Session:
         Raises:
             ClientDisconnected: the client is gone.
         """
-        if self.outbox.size <= HIGH_WATER:
+        if not self.outbox.is_full:
             if self.outbox.size:
                 self.outbox.wait()
             return

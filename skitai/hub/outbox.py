@@ -65,7 +65,7 @@ class Outbox:
         Raises:
             ClientDisconnected: the client is gone.
         """
-        while self.size > HIGH_WATER and not (is_over is not None and is_over()):
+        while self.is_full and not (is_over is not None and is_over()):
             if self._room is None:
                 self._room = Event()
             self._room.clear()
@@ -81,9 +81,14 @@ class Outbox:
     def when_room(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` in the hub when there is room again; never when the connection ends before."""
         self._on_room = [*(self._on_room or ()), callback]
+
     def wake(self) -> None:
         """Let those that wait look whether they still have to."""
-        self._make_room()
+        if self._room is not None:
+            self._room.set()
+        callbacks, self._on_room = self._on_room, None
+        for callback in callbacks or ():
+            get_hub().loop.run_callback(callback)
 
     def when_empty(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` in the hub, or at once, when all bytes are sent."""
@@ -101,18 +106,11 @@ class Outbox:
         self._parts.clear()
         self.size = 0
         self._on_empty = self._on_room = None
-        self._make_room()
+        self.wake()
 
     def expire(self) -> None:
         """The client took nothing for too long; the sweep calls this."""
         self._connection.abort()
-
-    def _make_room(self) -> None:
-        if self._room is not None:
-            self._room.set()
-        callbacks, self._on_room = self._on_room, None
-        for callback in callbacks or ():
-            get_hub().loop.run_callback(callback)
 
     @property
     def _is_done(self) -> bool:
@@ -152,7 +150,7 @@ class Outbox:
         if self._connection.is_closed:
             return
         if self.size <= HIGH_WATER // 2:
-            self._make_room()
+            self.wake()
         if is_done:
             self._watcher.stop()
             sweep.forget(self)

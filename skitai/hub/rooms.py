@@ -11,7 +11,7 @@ from gevent import get_hub
 from gevent.hub import Waiter
 from greenlet import getcurrent
 
-from skitai.net.rush import current
+from skitai.net.turns import current
 
 if TYPE_CHECKING:
     from skitai.hub.websocket_sockets import AppSocket

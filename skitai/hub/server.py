@@ -239,18 +239,16 @@ class Server:
 
     def dispatch_upgrade(self, exchange: Exchange) -> None:
         """Hand on an exchange that asks for another protocol: to a handler that speaks it, else as any other."""
-        if not self._is_taken_over(exchange):
+        if not _is_taken_over(self._dispatcher.handler(exchange), exchange):
             self.dispatch(exchange)
 
     def dispatch_connect(self, exchange: Exchange) -> None:
         """Hand on an exchange that is for another protocol alone: a 2xx of anybody else would open it."""
-        if not self._is_taken_over(exchange):
-            is_known = self._dispatcher.handler(exchange) is not None
-            self.answer_soon(exchange, *((405, "", [("Allow", "GET, HEAD")]) if is_known else (404,)))
-
-    def _is_taken_over(self, exchange: Exchange) -> bool:
-        accept = getattr(self._dispatcher.handler(exchange), "accept_upgrade", None)
-        return accept is not None and exchange.path[0] == "/" and bool(accept(exchange))
+        handler = self._dispatcher.handler(exchange)
+        if handler is None:
+            self.answer_soon(exchange, 404)
+        elif not _is_taken_over(handler, exchange):
+            self.answer_soon(exchange, 405, extra=[("Allow", "GET, HEAD")])
 
     def route(self, exchange: Exchange) -> Handler | None:
         """Find the handler of an exchange, before it is dispatched."""
@@ -308,6 +306,11 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {self._listeners} {len(self._connections)} connections, {self.slots!r}>"
+
+
+def _is_taken_over(handler: Handler | None, exchange: Exchange) -> bool:
+    accept = getattr(handler, "accept_upgrade", None)
+    return accept is not None and exchange.path[0] == "/" and bool(accept(exchange))
 
 
 def _hsts(settings: ServerSettings) -> Fields:

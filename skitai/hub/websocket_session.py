@@ -15,8 +15,8 @@ from gevent.monkey import get_original
 from greenlet import getcurrent
 
 from skitai.errors import ClientDisconnected
-from skitai.net.rush import current
 from skitai.net.timers import NEVER, TICK, sweep
+from skitai.net.turns import current
 from skitai.wire.ws_frames import ABNORMAL, GOING_AWAY
 from skitai.wire.ws_messages import Close, Event, Failure, Ping
 

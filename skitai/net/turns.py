@@ -1,82 +1,96 @@
 """The turns of the loop, shared among those who may have more to do than fits into one.
 
-One read of a multiplexed connection may hold a hundred requests, and thirty such connections are ready in one turn of
-the loop: with all of it done at once, somebody else waited for 0.8 seconds, and 3 with a hundred of them.
+The loop looks at its sockets once a turn, and what a turn holds is not bounded by itself: a thousand members of a room
+who say something at the same time are a million messages to send, a hundred connections of HTTP/2 may have a hundred
+requests each in what was read, and for all that time nobody else would be served.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from gevent import get_hub
+from gevent.hub import Waiter
+from greenlet import getcurrent
 
-#: Seconds of one turn for all who share it. Who has just connected waits for three or four turns.
-SHARE: Final = 0.01
-#: Seconds for one of them, when others wait.
+#: Seconds of such work in one turn.
+MOST: Final = 0.01
+#: Seconds that one of those who wait should take of a turn, where it can stop in between.
 SLICE: Final = 0.002
 
 
-class Worker(Protocol):
-    """Somebody with work that can be interrupted."""
-
-    def work(self, until: float) -> bool:
-        """Work in the hub until the counter of :func:`time.perf_counter` says ``until``; return whether it is done."""
-
-
 class Turns:
-    """The workers of one hub that wait for their next slice, first come first served."""
+    """First in, first out; of one hub. See :func:`current`.
+
+    Attributes:
+        is_over: there was enough of it in this turn, or some waits for the next.
+    """
 
     def __init__(self) -> None:
-        self._waiting: deque[Worker] = deque()
-        self._turn = 0.0
-        self._until = 0.0
-        self._timer: Any = None
+        self.is_over = False
+        self._queue: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._used = 0.0  # seconds of this turn
+        self._hub = get_hub()
+        self._timer: Any = self._hub.loop.timer(0.0)
 
-    def until(self) -> float:
-        """Return until when there may be work in this turn, by the counter of :func:`time.perf_counter`.
+    @property
+    def left(self) -> float:
+        """Seconds that there are for somebody who has not waited."""
+        return 0.0 if self.is_over else MOST - self._used
 
-        It counts from the first call in a turn, and is over at once for whoever comes when others wait already.
-        """
-        if self._waiting:
-            return 0.0
-        turn = get_hub().loop.now()  # of the loop's own clock, which moves once a turn
-        if turn != self._turn:
-            self._turn = turn
-            self._until = perf_counter() + SHARE
-        return self._until
+    def later(self, fn: Callable[..., object], *args: Any) -> None:
+        """Call ``fn(*args)`` in the hub when its turn has come, which is never at once. It must not block."""
+        self._queue.append((fn, args))
+        self.is_over = True
+        self._watch()
 
-    def wait(self, worker: Worker) -> None:
-        """Let ``worker`` go on in a later turn, behind those that wait already."""
-        self._waiting.append(worker)
-        if self._timer is None:
-            self._start()
+    def wait(self) -> None:
+        """Let the calling greenlet wait for its turn, if it must; the hub never waits."""
+        if not self.is_over or getcurrent() is self._hub:
+            return
+        waiter: Waiter[None] = Waiter(self._hub)
+        self.later(waiter.switch, None)
+        waiter.get()
 
-    def _start(self) -> None:
-        # Not a callback of the loop: those run before it looks at its sockets again. A new one each time: a timer of
-        # libev that has run out does not start again.
-        self._timer = get_hub().loop.timer(0.0)
-        self._timer.start(self._run)
+    def spend(self, seconds: float) -> None:
+        """Count work that was done at once."""
+        self._used += seconds
+        self.is_over = self.is_over or self._used >= MOST
+        self._watch()
 
-    def _run(self) -> None:
-        self._timer.close()
-        self._timer = None
-        waiting = self._waiting
-        end = perf_counter() + SHARE
-        try:
-            while waiting:
-                worker = waiting.popleft()
-                if not worker.work(min(end, perf_counter() + SLICE)):
-                    waiting.append(worker)
-                if perf_counter() > end:
-                    break
-        finally:
-            if waiting:
-                self._start()
+    def _watch(self) -> None:
+        """Let the loop call us in its next turn."""
+        if not self._timer.active:
+            self._timer.start(self._begin)
+
+    def _begin(self) -> None:
+        """A turn of the loop has begun."""
+        queue = self._queue
+        began = perf_counter()
+        self._used = 0.0
+        while queue and self._used < MOST:
+            fn, args = queue.popleft()
+            try:
+                fn(*args)
+            except Exception as error:  # one fault must not take the turn of all others
+                self._hub.handle_error(fn, type(error), error, error.__traceback__)
+            self._used = perf_counter() - began
+        self.is_over = bool(queue) or self._used >= MOST
+        if self._used:
+            self._watch()
 
     def __repr__(self) -> str:
-        return f"<Turns {len(self._waiting)} waiting>"
+        return f"<Turns, {len(self._queue)} wait>"
 
 
-turns = Turns()
+def current() -> Turns:
+    """Return those of this thread's hub, made on first use."""
+    hub = get_hub()
+    try:
+        return hub.skitai_turns  # type: ignore[no-any-return]
+    except AttributeError:
+        hub.skitai_turns = found = Turns()
+        return found

@@ -13,9 +13,9 @@ from gevent.hub import Waiter
 from skitai.errors import ConnectionFailed, ConnectTimeout, PeerClosed, RemoteProtocolError, WriteTimeout
 from skitai.net.channel import Channel
 from skitai.net.connect import connect
-from skitai.net.rush import current
 from skitai.net.stream import HIGH_WATER, Stream
 from skitai.net.tls import client_context
+from skitai.net.turns import current
 from skitai.was import _engine, _settings
 from skitai.was._http_pool import Origin
 from skitai.wire import ws_handshake

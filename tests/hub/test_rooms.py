@@ -9,7 +9,7 @@ import pytest
 from gevent import get_hub
 
 from skitai.hub.rooms import FEW, Room, Rooms
-from skitai.net import rush
+from skitai.net import turns
 
 
 class Member:
@@ -32,7 +32,7 @@ class Member:
 
 @pytest.fixture
 def members(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    monkeypatch.setattr(rush, "MOST", 1e-9)  # every few members take a turn of the loop
+    monkeypatch.setattr(turns, "MOST", 1e-9)  # every few members take a turn of the loop
     return [Member(number) for number in range(FEW * 5)]
 
 

@@ -591,4 +591,4 @@ def _decode_settings(value: str) -> bytes:
         raise ValueError("HTTP2-Settings is no base64url") from error
     if len(payload) % 6:
         raise ValueError("HTTP2-Settings is not the payload of a SETTINGS frame")
-    return frames.known_settings(payload)
+    return frames.settings_payload(dict(frames.known_settings(payload)))

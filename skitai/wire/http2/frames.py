@@ -7,6 +7,7 @@ nobody can make us keep 16 MB for it, and a header section in many frames is bou
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from skitai.wire.http2.errors import BrokenConnection, Code
@@ -63,13 +64,17 @@ _KNOWN_SETTINGS: Final = frozenset({1, 2, 3, 4, 5, 6, 8})
 _setting = struct.Struct("!HI")
 
 
-def known_settings(payload: bytes) -> bytes:
-    """Return the payload of a SETTINGS frame with the last value of each setting that is known (section 6.5.2).
+def known_settings(payload: bytes) -> list[tuple[int, int]]:
+    """Return the settings of a SETTINGS frame that are known, in their order; others are ignored (section 6.5.2).
 
     h2 would keep every number that a peer thinks of: 65,536 of them take 55 MB.
     """
-    values = {number: value for number, value in _setting.iter_unpack(payload) if number in _KNOWN_SETTINGS}
-    return b"".join([_setting.pack(*each) for each in values.items()])
+    return [each for each in _setting.iter_unpack(payload) if each[0] in _KNOWN_SETTINGS]
+
+
+def settings_payload(settings: Mapping[int, int]) -> bytes:
+    """Return the payload of a SETTINGS frame."""
+    return b"".join([_setting.pack(*each) for each in settings.items()])
 
 
 class FrameReader:

@@ -7,7 +7,6 @@ streams takes a third of the time. Whatever is not plain goes the way of h2.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import Final
 
@@ -33,7 +32,9 @@ from skitai.wire.http2.frames import (
     WINDOW_UPDATE,
     Frame,
     frame_header,
+    known_settings,
     serialize,
+    settings_payload,
 )
 
 _CONFIGS: Final = {
@@ -48,11 +49,6 @@ _CONFIGS: Final = {
     )
     for is_client in (False, True)
 }
-
-#: Settings that mean something to h2.
-_KNOWN: Final = frozenset(SettingCodes)
-_setting = struct.Struct("!HI")
-_settings_of, _pack_setting = _setting.iter_unpack, _setting.pack
 
 #: States of a stream in which the peer may send a body.
 _TAKING: Final = frozenset({StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL})
@@ -109,12 +105,10 @@ class States(H2Connection):
         self.streams[number]._expected_content_length = None
 
     def settle(self, frame: Frame) -> Frame:
-        """Look at the settings of the peer one after the other, as they count (section 6.5.3).
-
-        h2 sees but the last value of each, and keeps those that nobody knows: megabytes, if a peer says all 65,536.
+        """Look at the settings of the peer one after the other, as they count (section 6.5.3): h2 sees the last alone.
 
         Returns:
-            The frame with the last value of each setting that there is.
+            The frame with the last value of each setting that is known.
 
         Raises:
             h2.exceptions.ProtocolError: a value is not valid.
@@ -122,15 +116,12 @@ class States(H2Connection):
         if not frame.payload:
             return frame
         last: dict[int, int] = {}
-        for number, value in _settings_of(frame.payload):
-            if number not in _KNOWN:
-                continue
+        for number, value in known_settings(frame.payload):
             self.remote_settings.validate_received_setting(number, value)
             if number == SettingCodes.HEADER_TABLE_SIZE:
                 self.encoder.header_table_size = value
             last[number] = value
-        payload = b"".join([_pack_setting(*setting) for setting in last.items()])
-        return frame._replace(data=serialize(SETTINGS, frame.flags, 0, payload))
+        return frame._replace(data=serialize(SETTINGS, frame.flags, 0, settings_payload(last)))
 
     def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[H2Frame], list[Event]]:
         """What h2 finds wrong with a message, such as two lengths or trailers that do not end it, ends its stream only.
