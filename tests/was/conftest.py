@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import gevent
 import pytest
+import trustme
 from gevent.event import Event
 from gevent.server import StreamServer
 
@@ -113,6 +116,32 @@ def until(condition: Callable[[], object]) -> None:
     """Let the hub run until something is so; the fixture ``nothing_hangs`` ends it if that never happens."""
     while not condition():
         gevent.sleep(0.001)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Signs the certificates of peers; ``ca_file`` is where a client finds its own."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path: Path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+def garbage_of(fn: Callable[[], object], times: int) -> int:
+    """Return how many objects that ``fn()`` leaves, so many times, only the garbage collector can find."""
+    fn()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(times):
+            fn()
+        return gc.collect()
+    finally:
+        gc.enable()
 
 
 Behaviour = Callable[[Link], object]

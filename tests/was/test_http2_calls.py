@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -113,18 +112,6 @@ def saying(body: bytes, *fields: tuple[str, str]) -> Answer:
 @pytest.fixture(autouse=True)
 def by_prior_knowledge() -> None:
     wasc.configure(http2=True)
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path: Path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
 
 
 def context(authority: trustme.CA, *protocols: str) -> ssl.SSLContext:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -24,7 +23,7 @@ from skitai.was._context import wasc
 from skitai.was._db_pool import DbPool
 from tests.servers import Address, Postgres
 
-from .conftest import Link, Peers, until
+from .conftest import Link, Peers, garbage_of, until
 
 SOON = 20.0
 
@@ -397,15 +396,7 @@ def test_a_failed_call_leaves_nothing_for_the_garbage_collector(db: Any, count: 
         requests = [db.execute("selec") for _ in range(count)]
         assert [request.getwait(SOON).code for request in requests] == [500] * count
 
-    fail()
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(20):
-            fail()
-        assert gc.collect() < 20
-    finally:
-        gc.enable()
+    assert garbage_of(fail, 20) < 20
 
 
 class Canceling:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 from typing import Any
 
@@ -17,7 +16,7 @@ from skitai.net import logs
 from skitai.was import _engine, _settings
 from tests import servers
 
-from .conftest import Peers, until
+from .conftest import Peers, garbage_of, until
 from .redis_peer import RedisPeer
 
 
@@ -67,15 +66,8 @@ def test_a_refused_login_leaves_little_for_the_garbage_collector(redis_address: 
     def fail() -> None:
         assert was.redis(redis_address.where, auth=("default", "wrong-word")).get("k").getwait(5).code == 714
 
-    fail()
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(20):
-            fail()
-        assert gc.collect() < 20 * 20  # twelve are redis-py's own, of its parser; with the error they would be 115
-    finally:
-        gc.enable()
+    # Twelve of each are redis-py's own, of its parser; with the error they would be 115.
+    assert garbage_of(fail, 20) < 20 * 20
 
 
 def test_a_refused_port() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import sqlite3
@@ -29,7 +28,7 @@ from skitai.was._sqlite_handle import SqliteHandle
 from skitai.was._sqlite_threads import WriteTurn
 from tests.scripts import Workplace
 
-from .conftest import until
+from .conftest import garbage_of, until
 from .sqlite_files import ENDLESS, busy, open_files
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -543,12 +542,4 @@ def test_a_failed_call_leaves_nothing_for_the_garbage_collector(path: str, fault
     def fail() -> None:
         assert was.sqlite3(where).execute("selec").getwait(5).status == 2
 
-    fail()
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(20):
-            fail()
-        assert gc.collect() < 20
-    finally:
-        gc.enable()
+    assert garbage_of(fail, 20) < 20
