@@ -23,6 +23,7 @@ from skitai.net.tls import server_context
 from skitai.settings import Limits
 from skitai.wire.feeding import Feeding
 from skitai.wire.http2 import frames
+from skitai.wire.http2.caps import RESETS
 from skitai.wire.http2.engine import Http2Engine
 from skitai.wire.http2.errors import Code
 from skitai.wire.http2.frames import PREFACE, SETTINGS, serialize
@@ -845,6 +846,36 @@ def test_a_client_that_ends_its_side_waits_for_no_window(serve: Serve, until: Ca
     client.until(lambda: len(client.answers[stream].body) == 262_144)
     client.sock.shutdown(socket.SHUT_WR)
     until(lambda: server.server.connections == 0)
+
+
+def test_streams_that_are_refused_for_requests_given_up_count_as_resets(
+    serve: Serve, until: Callable[..., None]
+) -> None:
+    """Whoever has given up as many as may be open, and goes on to ask, is a flood."""
+    gate, begun = Event(), []
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        begun.append(environ["PATH_INFO"])
+        gate.wait()
+        return hello(environ, start_response)
+
+    server = serve(app, limits={"http2_streams": 2})
+    client = connect(server)
+    streams = [client.open() for _ in range(2)]
+    until(lambda: len(begun) == 2)
+    for stream in streams:
+        client.give_up(stream)
+    for _ in range(2 * RESETS[0]):
+        answer = client.answers[client.open()]
+        while not (answer.has_ended or client.is_closed):
+            client.step()
+        if client.is_closed:
+            break
+        assert answer.reset == Code.REFUSED_STREAM
+    goodbye = client.goodbye
+    assert goodbye is not None and goodbye.code == Code.ENHANCE_YOUR_CALM
+    assert len(begun) == 2
+    gate.set()
 
 
 def test_many_busy_connections_take_turns(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

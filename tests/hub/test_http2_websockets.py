@@ -24,7 +24,7 @@ from skitai.hub.site import Site
 from skitai.saddle import Saddle
 from skitai.settings import Limits
 from skitai.wire.http2.coders import raw_field
-from skitai.wire.http2.engine import STREAM_WINDOW, Http2Engine
+from skitai.wire.http2.engine import CONNECTION_WINDOW, STREAM_WINDOW, Http2Engine
 from skitai.wire.http2.errors import Code
 from skitai.wire.websocket import WebSocket
 from skitai.wire.ws_messages import Close, Event
@@ -282,6 +282,25 @@ def test_frames_ahead_of_the_answer(serve: Serve, client: Open) -> None:
     assert engine.receive(answer.body) == ["first", "x" * 100_000]
 
 
+def test_messages_and_the_end_ahead_of_the_answer(serve: Serve, client: Open, until: Callable[..., None]) -> None:
+    gate, calls = gevent.event.Event(), []
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        calls.append(environ["websocket.event"] or environ["websocket.message"])
+        if environ["websocket.event"] == skitai.WS_EVT_INIT:
+            gate.wait()
+        return echo(environ, start_response)
+
+    first = client(serve(app))
+    stream = first.open("CONNECT", "/", ASKING, end=False)
+    first.send(stream, WebSocket(False, 1 << 26).message("said"), True)
+    until(lambda: calls)
+    gate.set()
+    until(lambda: calls[-1:] == [skitai.WS_EVT_CLOSE])
+    assert calls == [skitai.WS_EVT_INIT, skitai.WS_EVT_OPEN, "said", skitai.WS_EVT_CLOSE]
+    assert first.finish(stream).reset is None
+
+
 def test_client_that_gives_up_before_it_is_answered(serve: Serve, client: Open, until: Callable[..., None]) -> None:
     gate, events = gevent.event.Event(), []
 
@@ -399,26 +418,27 @@ def test_two_that_are_sent_a_lot_share_the_connection(serve: Serve, client: Open
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         if environ.get("websocket.message"):
-            for _ in range(100):
-                environ["websocket"].send(b"x" * 20_000)
-            return echo({}, start_response)
+            with contextlib.suppress(ClientDisconnected):
+                while True:
+                    environ["websocket"].send(b"x" * 20_000)
         return echo(environ, start_response)
 
-    first = client(serve(app), _engine({4: 4_000_000}), is_reading=False)
+    first = client(serve(app), _engine({4: 100_000_000}), is_reading=False)
     one, two = Tunnel(first), Tunnel(first)
     one.say("go")
     two.say("go")
-    step = 0
-    while len(one.answer.body) + len(two.answer.body) < 3_900_000:
-        before = len(one.answer.body) + len(two.answer.body)
-        if first.engine._h2.remote_flow_control_window(1) >= 0:
-            first.engine._h2.increment_flow_control_window(50_000)
-            first.flush()
-        first.until(lambda before=before: len(one.answer.body) + len(two.answer.body) > before)  # type: ignore[misc]
-        step += 1
-        if step == 40:
-            assert min(len(one.answer.body), len(two.answer.body)) > 200_000
-    assert step > 40
+
+    def read_until(total: int) -> tuple[int, int]:
+        first.until(lambda: len(one.answer.body) + len(two.answer.body) == total)
+        return len(one.answer.body), len(two.answer.body)
+
+    begin = read_until(CONNECTION_WINDOW)  # now there is no window left
+    for step in range(1, 31):
+        first.engine._h2.increment_flow_control_window(50_000)
+        first.flush()
+        end = read_until(CONNECTION_WINDOW + step * 50_000)
+    grown = [after - before for before, after in zip(begin, end, strict=True)]
+    assert min(grown) > 30 * 50_000 // 3
 
 
 # Stopping, and what comes of it
