@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import socket
 import ssl
@@ -357,8 +358,10 @@ def test_a_client_that_reads_nothing_is_closed(serve: Serve, until: Callable[...
 def test_streams_that_hold_too_much_are_reset(serve: Serve, until: Callable[..., None], is_reading: bool) -> None:
     """``is_reading``: the client opens no window; else it opens all and reads nothing."""
 
-    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
         start_response("200 OK", [])
+        if environ["PATH_INFO"] == "/endless":
+            return itertools.repeat(b"x" * 50_000)
         return [b"x" * (1_000_000 if environ["PATH_INFO"] == "/large" else 5)]
 
     server = serve(app, limits={"http2_unsent": 10_500_000})
@@ -370,9 +373,13 @@ def test_streams_that_hold_too_much_are_reset(serve: Serve, until: Callable[...,
     connection.send(frames.serialize(SETTINGS, 0, 0, (4).to_bytes(2, "big") + window.to_bytes(4, "big")))
     if not is_reading:
         connection.send(frames.serialize(frames.WINDOW_UPDATE, 0, 0, (2**30).to_bytes(4, "big")))
+        client.open("GET", "/endless")
+        until(lambda: server.server.backlog.held > 3_000_000)  # the socket takes no more
     streams = [client.open("GET", "/large") for _ in range(20)]
     until(lambda: "streams of 127.0.0.1" in server.messages_text())
     assert server.server.backlog.held < 10_500_000
+    exchanges = max(server.server._connections, key=lambda each: each.number).session._exchanges
+    until(lambda: len(exchanges) <= 10)  # those that were reset wait no longer, whatever the client does
     if is_reading:
         client.until(lambda: client.answers[streams[6]].has_ended)
         assert {client.answers[stream].reset for stream in streams[1:7]} == {Code.ENHANCE_YOUR_CALM}

@@ -13,6 +13,7 @@ import gevent
 import psycopg2
 import pytest
 import trustme
+from gevent.event import AsyncResult
 
 import skitai
 from skitai import was
@@ -225,6 +226,7 @@ def test_a_server_that_stops_answering_in_mid_query(peers: Peers, postgres: Addr
 def test_a_thousand_requests_share_ten_connections(db: Any) -> None:
     wasc.configure(db_connections=10, idle_time=60)
     requests = [db.execute("select %s::int as n, pg_backend_pid() as pid", (n,)) for n in range(1_000)]
+    assert [isinstance(each, AsyncResult) for each in pool()._waiting] == [False] * 990  # none has a greenlet
     rows = [request.getwait(60).data[0] for request in requests]
     assert [row.n for row in rows] == list(range(1_000))
     assert len({row.pid for row in rows}) <= 10
