@@ -7,21 +7,21 @@ from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urljoin, urlsplit
 
 from gevent import get_hub
 
 from skitai.errors import ClientDisconnected, LocalProtocolError, RemoteProtocolError
+from skitai.hub import http2_push as push
 from skitai.hub.http2_body import Http2Body
 from skitai.hub.http2_exchange import Http2Exchange
 from skitai.hub.http2_rest import Rest
 from skitai.hub.http2_tunnel import Http2Tunnel
+from skitai.hub.http2_unsent import Unsent
 from skitai.hub.outbox import Outbox
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.turns import SLICE, current
 from skitai.wire.events import RequestHead
 from skitai.wire.feeding import Feeding
-from skitai.wire.http2.coders import raw_field
 from skitai.wire.http2.engine import Http2Engine
 from skitai.wire.http2.errors import Code, code_name
 from skitai.wire.http2.events import (
@@ -36,7 +36,6 @@ from skitai.wire.http2.events import (
     WindowOpened,
 )
 from skitai.wire.http2.frames import MAX_FRAME_SIZE
-from skitai.wire.target import split_host
 
 if TYPE_CHECKING:
     from skitai.hub.connection import Connection
@@ -49,11 +48,7 @@ MOST_JOINED = 64 * 1024
 FRAMES_AT_ONCE = 64
 #: Seconds from which on a read counts among the work of a turn: to hear of the next one costs a turn of the loop.
 LONG = 0.0005
-#: What :func:`quote` leaves as it is in a path or query that may be quoted already.
-_IN_URLS = "%/:=&?~+!$,;'@()*"
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-#: Fields of a request that one for a pushed response has as well.
-_FORWARDED = ("accept-encoding", "accept-language", "cookie", "user-agent")
 
 
 class Http2Session:
@@ -66,7 +61,7 @@ class Http2Session:
     Attributes:
         engine: of the protocol. outbox: what is on its way to the client.
         rests: of requests that are answered and still come, by stream.
-        waiting, held: responses that wait for the client, and bytes of them. sent: bytes of bodies so far.
+        unsent: responses that wait for the client. sent: bytes of bodies so far.
 
     Raises:
         ValueError: the HTTP2-Settings are not valid; nothing was sent.
@@ -83,8 +78,7 @@ class Http2Session:
         self.rests: dict[int, Rest] = {}
         self._events: deque[Event] = deque()
         self._turns = current()
-        self.waiting = 0
-        self.held = 0
+        self.unsent = Unsent(self, connection.server.backlog)
         self.sent = 0
         self._is_corked = False
         self._unflushed = 0
@@ -165,7 +159,7 @@ class Http2Session:
 
     def end_of_input(self) -> None:
         """The client sends no more: what it asked for before is still answered, as far as its windows are open."""
-        for exchange in list(self._exchanges.values()):
+        for exchange in self.exchanges:
             if exchange.incoming is not None:  # the rest of this one will never come
                 exchange.incoming.fail(ClientDisconnected("the client closed the connection"))
             exchange.window_opened()  # never again: who waits for it need wait no more
@@ -177,7 +171,7 @@ class Http2Session:
         self._is_ending = True
         self._forget_rest()
         self.outbox.close()
-        for exchange in list(self._exchanges.values()):
+        for exchange in self.exchanges:
             exchange.lose()
         for rest in list(self.rests.values()):
             rest.leave()
@@ -218,6 +212,11 @@ class Http2Session:
         """The server has waited long enough, and breaks the connection off next."""
         for tunnel in self._tunnels():
             tunnel.say_goodbye()
+
+    @property
+    def exchanges(self) -> list[Http2Exchange]:
+        """Those in progress."""
+        return list(self._exchanges.values())
 
     def _tunnels(self) -> list[Http2Tunnel]:
         return [each.tunnel for each in self._exchanges.values() if each.tunnel is not None]
@@ -329,14 +328,14 @@ class Http2Session:
             if exchange is not None:
                 exchange.window_opened()
             return
-        for exchange in list(self._exchanges.values()):  # a tunnel may end by it
+        for exchange in self.exchanges:  # a tunnel may end by it
             exchange.window_opened()
 
     def _break(self, event: ConnectionBroken) -> None:
         peer = self._connection.peer
         reason = f"{code_name(event.code)}: {event.reason}"
         self._server.complain("HTTP/2 that was ended", f"ended HTTP/2 with {peer[0]}:{peer[1]} by {reason}")
-        for exchange in list(self._exchanges.values()):
+        for exchange in self.exchanges:
             exchange.lose()
 
     # From exchanges, in any greenlet
@@ -396,23 +395,16 @@ class Http2Session:
         self.flush()
 
     def promise(self, exchange: Http2Exchange, uri: str) -> None:
-        """Push what the client will need, or hint at it where it takes no pushes."""
-        head = exchange.head
-        base = f"{exchange.scheme}://{head.host}{exchange.target}"
-        url = urlsplit(urljoin(base, uri))
-        if url.scheme != exchange.scheme or split_host(url.netloc) != split_host(head.host):
-            return  # only what this server can answer for may be promised (section 8.4)
-        path = quote(url.path or "/", safe=_IN_URLS) + ("?" + quote(url.query, safe=_IN_URLS) if url.query else "")
+        """Push what the client will need, or hint at it where it takes no pushes (section 8.4)."""
+        path = push.path_of(exchange, uri)
+        if path is None:
+            return
         if exchange.is_pushed or not (self.engine.can_push and len(self._exchanges) < self._limits.http2_streams):
             if not exchange.is_pushed:
                 exchange.interim(103, [("link", f"<{path}>; rel=preload")])
             return
-        fields = [(":method", "GET"), (":scheme", url.scheme), (":authority", head.host), (":path", path)]
-        fields += [(name, value) for name in _FORWARDED if (value := exchange.header(name)) is not None]
-        raw = [raw_field(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
-        raw.append(raw_field(b"referer", base.encode("latin-1")))
         try:
-            stream, promised = self.engine.push(exchange.stream, raw)
+            stream, promised = self.engine.push(exchange.stream, push.request_for(exchange, path))
         except LocalProtocolError:
             return  # the client has given the request up, or takes none after all
         pushed = self._add(stream, promised)
@@ -451,39 +443,24 @@ class Http2Session:
             if self.outbox.size:
                 self.outbox.wait()
             return
-        self.hold(exchange, size)
+        self.unsent.hold(exchange, size)
         try:
             self.outbox.wait(lambda: exchange.is_gone)
         finally:
-            self.let_go(exchange)
+            self.unsent.let_go(exchange)
 
-    def hold(self, exchange: Http2Exchange, size: int) -> None:
-        """``size`` bytes of a response wait for the client."""
-        exchange.held = size
-        self.waiting += 1
-        self._server.backlog.add(self, size)
+    # Ending
 
-    def let_go(self, exchange: Http2Exchange) -> None:
-        """They wait no more; nothing happens when :meth:`shed` said so already."""
-        size, exchange.held = exchange.held, None
-        if size is not None:
-            self.waiting -= 1
-            self._server.backlog.remove(self, size)
-
-    def shed(self) -> None:
-        """Too many bytes wait, most of them for this client: reset all streams that wait but one."""
-        victims = [each for each in self._exchanges.values() if each.held is not None][1:]
-        for exchange in victims:
-            self.let_go(exchange)
+    def give_up(self, exchanges: list[Http2Exchange], code: Code) -> None:
+        """Reset streams whose client does not take their responses."""
+        for exchange in exchanges:
             exchange.lose()
-            self.engine.reset(exchange.stream, Code.ENHANCE_YOUR_CALM)
+            self.engine.reset(exchange.stream, code)
         self.outbox.wake()
         self.flush()
         peer = self._connection.peer
-        text = f"reset {len(victims)} streams of {peer[0]}:{peer[1]}, which took no responses, to save memory"
+        text = f"reset {len(exchanges)} streams of {peer[0]}:{peer[1]}, which took no responses, to save memory"
         self._server.complain("HTTP/2 streams that were reset", text)
-
-    # Ending
 
     def _go_on(self) -> None:
         """Close when there is nothing left to do, and wait for what comes next."""
@@ -504,7 +481,7 @@ class Http2Session:
         self._is_corked = False
         self._forget_rest()
         self.flush()
-        for exchange in list(self._exchanges.values()):
+        for exchange in self.exchanges:
             exchange.lose()
         self._connection.deadline = NEVER  # the outbox has one
         self.outbox.when_empty(self._close)

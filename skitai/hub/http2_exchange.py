@@ -314,11 +314,11 @@ class Http2Exchange(Exchange):
                 self._sent_before = session.sent
             wait = _WindowWait(self, write_time - self._turned)
         sweep.watch(wait)
-        session.hold(self, size)
+        session.unsent.hold(self, size)
         try:
             self._window.wait()
         finally:
-            session.let_go(self)
+            session.unsent.let_go(self)
             sweep.forget(wait)
         if is_own:
             self._stalled += sweep.now - wait.began
@@ -337,7 +337,7 @@ class Http2Exchange(Exchange):
         session = self.session
         if self._sent_before is None or not session.engine.has_own_window(self.stream):
             return False
-        if session.sent - self._sent_before < SLOWEST * (self._turned + seconds) * session.waiting:
+        if session.sent - self._sent_before < SLOWEST * (self._turned + seconds) * session.unsent.waiting:
             return False
         self._turned, self._sent_before = 0.0, session.sent
         return True
