@@ -235,6 +235,7 @@ def alias(
     verify: bool | str | None = None,
     cert: str | tuple[str | None, ...] | None = None,
     http2: bool | None = None,
+    pooler: bool | None = None,
 ) -> _ClusterDefinition | None:
     """Name a group of servers, for ``was.get("@name/path")`` and for mounting.
 
@@ -248,6 +249,8 @@ def alias(
         verify: False or a CA file changes how certificates of these servers are checked.
         cert: our certificate, for servers that ask for one: a PEM file, or (certfile, keyfile[, passphrase]).
         http2: True speaks HTTP/2 with these servers without TLS as well, False never; with TLS they choose.
+        pooler: True or False says whether a pooler such as pgbouncer stands in front of these PostgreSQL servers; not
+            given, each connection finds out.
 
     Returns:
         The definition, which ``run(clusters=...)`` takes as well; None after :func:`run`.
@@ -259,7 +262,7 @@ def alias(
         return None
     from skitai.wire import clusters
 
-    return clusters.define(name, alias_type, servers, role, source, ssl, verify, cert, http2)
+    return clusters.define(name, alias_type, servers, role, source, ssl, verify, cert, http2, pooler)
 
 
 def set_max_age(path: str, max_age: int = 300) -> None:

@@ -183,6 +183,47 @@ class Postgres:
         shutil.rmtree(self.directory)
 
 
+class Pgbouncer:
+    """A pgbouncer in transaction mode in front of a PostgreSQL server, with one session of the server for all clients.
+
+    Args:
+        behind: the server. options: further lines of its configuration.
+
+    Attributes:
+        address: of it.
+    """
+
+    def __init__(self, behind: Address, *options: str) -> None:
+        binary = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+        if binary is None:
+            raise ServerMissing("apt-get install pgbouncer")
+        self.directory = Path(tempfile.mkdtemp(prefix="skitai-pgbouncer-"))
+        self.address = behind._replace(port=free_port())
+        users, configuration = self.directory / "users.txt", self.directory / "pgbouncer.ini"
+        users.write_text(f'"{behind.user}" "{behind.password}"\n')
+        configuration.write_text(
+            "\n".join(
+                [
+                    f"[databases]\n* = host={behind.host} port={behind.port}",
+                    f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.address.port}\nunix_socket_dir =",
+                    f"auth_type = scram-sha-256\nauth_file = {users}\npool_mode = transaction\ndefault_pool_size = 1",
+                    *options,
+                ]
+            )
+        )
+        user = "postgres" if os.geteuid() == 0 else ""
+        if user:
+            for each in (self.directory, users, configuration):
+                shutil.chown(each, user)
+        self._server = Server([binary, str(configuration)], "process up", user)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Stop it, and remove its files."""
+        self._server.stop()
+        shutil.rmtree(self.directory)
+
+
 class Redis:
     """A Redis server that asks for a password.
 

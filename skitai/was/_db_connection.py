@@ -32,11 +32,13 @@ class Answer(NamedTuple):
         data: :class:`skitai.lib.rows.Records`, or the value of a command; ``[]`` for a statement without rows.
         rowcount: rows that were found or changed; -1 when the database does not say.
         lastrowid: of the last row that was inserted, where the database says so.
+        description: of the columns, as the driver's cursor has it; ``None`` for what has no columns.
     """
 
     data: Any
     rowcount: int = -1
     lastrowid: Any = None
+    description: Any = None
 
 
 class DbConnection(ABC):

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skitai.errors import ConfigurationError
 from skitai.was import _clusters
-from skitai.wire import databases
+from skitai.wire import clusters, databases
 
 if TYPE_CHECKING:
     from skitai.was._clusters import Cluster
+    from skitai.was._result import Node
     from skitai.wire.balance import MemberState
     from skitai.wire.databases import Database
 
@@ -37,6 +38,18 @@ class Target(NamedTuple):
             return self.database
         assert cluster is not None and member is not None  # an alias is a cluster, and one of its members was chosen
         return databases.of_member(cluster.definition, member.member, self.dbname)
+
+    def database_at(self, node: Node) -> Database | None:
+        """Return the database of the member that answered; ``None`` when it is not known, or no member any more.
+
+        Args:
+            node: of a result.
+        """
+        if self.database is not None or node is None:
+            return self.database
+        definition = clusters.definitions.get(self.uri[1:])
+        found = [each for each in definition.members if each.node == node] if definition is not None else []
+        return databases.of_member(definition, found[0], self.dbname) if definition is not None and found else None
 
 
 def read(kind: str | None, server: str, dbname: str, auth: Any, is_map: bool) -> Target:

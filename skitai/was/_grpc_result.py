@@ -65,9 +65,8 @@ class GrpcResult(HttpResult):
         again._is_read = False
         return again
 
-    @property
-    def data(self) -> Any:
-        """The message, or a list of them where the method gives a stream; ``None`` when there was an error."""
+    def _read_data(self) -> Any:
+        """Return the message, or a list of them where the method gives a stream; ``None`` when there was an error."""
         if self.status != outcomes.NORMAL:
             return None
         if not self._is_read:

@@ -86,15 +86,14 @@ class HttpResult(Result):
 
     # The body
 
-    @property
-    def data(self) -> Any:
-        """The decoded object of a JSON answer, else the bytes; ``None`` when the call failed or timed out.
+    def _read_data(self) -> Any:
+        """Return the decoded object of a JSON answer, else the bytes; ``None`` when the call failed or timed out.
 
         Raises:
             ValueError: the answer says it is JSON and is not.
         """
         if self._data is _UNREAD:
-            self._data = self._read_data()
+            self._data = self._decode()
         return self._data
 
     @property
@@ -178,7 +177,7 @@ class HttpResult(Result):
                 continue
         return found
 
-    def _read_data(self) -> Any:
+    def _decode(self) -> Any:
         if self.status != outcomes.NORMAL:
             return None
         if not self._content:

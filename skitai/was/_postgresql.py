@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL: psycopg2, which waits in the gevent loop because ``skitai.patches`` taught it to."""
+"""A connection to PostgreSQL: psycopg2, by connections that wait in the gevent loop."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from skitai.was._db_pool import DbPool
     from skitai.wire.databases import Database
 
-#: Statements of one round trip of ``executemany``.
-_BATCH = 100
 _ISOLATIONS = frozenset({"serializable", "repeatable read", "read committed", "read uncommitted"})
 #: Seconds that a server gets to take the request to end a statement.
 _CANCEL_TIME = 2.0
+#: Buffers of 16 KB or more that are read from a talkative server in one turn of the loop.
+_MOST_READS = 64
 #: How often a server is told of another deadline, while it runs into the one before.
 _TRIES = 5
 
@@ -47,22 +47,25 @@ def connect(pool: DbPool, deadline: float) -> PostgresConnection:
     database = pool.database
     # libpq would look the name up itself, and the whole process would wait for it.
     addresses = [str(address[3][0]) for address in resolve(database.host, database.port, deadline)]
-    late = ConnectTimeout(f"no connection to {database} in time")
     connection: Any = Connection.__new__(Connection)
 
-    def begin(dsn: str, **options: Any) -> Any:
-        connection.__init__(dsn, **options)
+    def begin(dsn: str, *options: Any) -> Any:
+        connection.__init__(dsn, *options)
         return connection
 
+    late = ConnectTimeout(f"no connection to {database} in time")
     try:
-        with Timeout(max(deadline - time.monotonic(), 0.001), late):  # psycopg2 gives up when its wait callback raises
-            psycopg2.connect(connection_factory=begin, **_parameters(database, addresses))
+        psycopg2.connect(connection_factory=begin, async_=1, **_parameters(database, addresses))
+        if not connection.open(deadline):
+            raise late
+        made = PostgresConnection(pool, connection)
+        with Timeout(max(deadline - time.monotonic(), 0.001), late):
+            made.look_for_pooler()
+        return made
     except BaseException:
         # Else its socket stays open for as long as anybody keeps the exception, whose frames know it.
         connection.close()
         raise
-    connection.autocommit = True
-    return PostgresConnection(pool, connection)
 
 
 def _parameters(database: Database, addresses: list[str]) -> dict[str, Any]:
@@ -101,7 +104,11 @@ class PostgresConnection(SqlConnection):
     """See the module. It is in autocommit mode: a transaction begins by ``BEGIN``.
 
     Args:
-        pool: see :class:`DbConnection`. connection: of psycopg2.
+        pool: see :class:`DbConnection`. connection: of psycopg2, open.
+
+    Attributes:
+        is_pooled: a pooler such as pgbouncer stands between us and the server, which may give each transaction another
+            session of the server. What a session is told (``SET``) would then stay with whoever gets it next.
     """
 
     sign_of_life = Command("execute", ("select 1",))
@@ -113,39 +120,61 @@ class PostgresConnection(SqlConnection):
         self._line = descriptors.Line(connection.fileno())
         self._cursors = 0
         self._is_cancelling = False
-        connection.begin()
+        self.is_pooled = False
+
+    def look_for_pooler(self) -> None:
+        """Find out whether we talk to the server itself, unless the alias says so.
+
+        A pooler invents the process that it names to its clients. pgbouncer, Odyssey and others do.
+        """
+        self.is_pooled = bool(self.pool.database.pooler)
+        if self.pool.database.pooler is None:
+            answer = self.perform(Command("execute", ("select pg_backend_pid()",)), None)
+            self.is_pooled = answer.data.tuples[0][0] != self._connection.info.backend_pid
+        if self.is_pooled:
+            self.grace = 0.0  # the deadline is kept by us alone
 
     # In use
 
     def perform(self, command: Command, timeout: float | None) -> Answer:
         """See :meth:`DbConnection.perform`. Commands are ``execute`` and ``executemany`` with statement and values."""
-        if timeout != self._timeout and self._is_between_transactions:
+        if timeout != self._timeout and self._is_between_transactions and not self.is_pooled:
             self._tell_timeout(timeout)
+        sql, args = command.args if len(command.args) == 2 else (command.args[0], None)
         cursor = self._connection.cursor()
         if command.name == "executemany":
-            return self._execute_many(cursor, *command.args)
-        cursor.execute(*command.args)
+            return self._execute_many(cursor, sql, args or ())
+        self._connection.execute(cursor, sql, args)
         if cursor.description is None:
             return Answer([], cursor.rowcount)
         columns = tuple([column.name for column in cursor.description])
-        return Answer(Records(columns, cursor.fetchall()), cursor.rowcount)
+        return Answer(Records(columns, cursor.fetchall()), cursor.rowcount, None, cursor.description)
 
-    def _execute_many(self, cursor: Any, sql: str, rows: Any) -> Answer:
-        """All or nothing: in one transaction, unless one is under way."""
-        from psycopg2.extras import execute_batch
+    def _execute_many(self, cursor: Any, sql: str, rows: Sequence[Any]) -> Answer:
+        """All or nothing: in one transaction, unless one is under way.
 
+        One statement after the other: of several in one text, psycopg2 tells the outcome of the last only.
+        """
         if not self._is_between_transactions:
-            execute_batch(cursor, sql, rows, _BATCH)
-            return Answer([])
-        cursor.execute("BEGIN")
+            return Answer([], self._count(cursor, sql, rows))
+        execute = self._connection.execute
+        execute(cursor, "BEGIN")
         try:
-            execute_batch(cursor, sql, rows, _BATCH)
+            rowcount = self._count(cursor, sql, rows)
         except BaseException:
             if not self.is_lost:
-                cursor.execute("ROLLBACK")
+                execute(cursor, "ROLLBACK")
             raise
-        cursor.execute("COMMIT")
-        return Answer([])
+        execute(cursor, "COMMIT")
+        return Answer([], rowcount)
+
+    def _count(self, cursor: Any, sql: str, rows: Sequence[Any]) -> int:
+        """Do a statement for each row; return how many rows were found or changed, -1 when the server does not say."""
+        counts = []
+        for row in rows:
+            self._connection.execute(cursor, sql, row)
+            counts.append(cursor.rowcount)
+        return -1 if counts and max(counts) < 0 else sum(count for count in counts if count > 0)
 
     def _tell_timeout(self, timeout: float | None) -> None:
         value = "DEFAULT" if timeout is None else str(max(int(timeout * 1000), 1))
@@ -153,7 +182,7 @@ class PostgresConnection(SqlConnection):
 
         for tries_left in reversed(range(_TRIES)):
             try:
-                self._connection.cursor().execute(f"SET statement_timeout TO {value}")
+                self._connection.execute(self._connection.cursor(), f"SET statement_timeout TO {value}")
                 break
             except QueryCanceled:  # by the time that the caller before had set, which was very short
                 if not tries_left or self.is_spent:
@@ -165,7 +194,11 @@ class PostgresConnection(SqlConnection):
         workers.spawn(self._abort)
 
     def _abort(self) -> None:
-        workers.begin(self.cancel)  # not waited for: a server that does not answer would not answer this either
+        if not self.is_pooled:
+            workers.begin(self.cancel)  # not waited for: a server that does not answer would not answer this either
+        self._shut_down()
+
+    def _shut_down(self) -> None:
         if not self._connection.closed:
             descriptors.shut_down(self._connection.fileno())
 
@@ -178,6 +211,10 @@ class PostgresConnection(SqlConnection):
         if self._is_cancelling or self._connection.closed:
             return
         self._is_cancelling = True
+        if self.is_pooled:
+            # The process that the pooler named is invented: cancelling it ends nothing, or somebody else's statement.
+            self._shut_down()
+            return
         pid = self._connection.info.backend_pid
         try:
             other = connect(self.pool, time.monotonic() + _CANCEL_TIME)
@@ -249,15 +286,31 @@ class PostgresConnection(SqlConnection):
         """
         import psycopg2
 
+        lost: Exception | None = None
         try:
-            self._connection.look()
-        except psycopg2.Error as error:
-            raise PeerClosed(f"{self.pool.database} closed the connection: {str(error).strip()}") from error
+            self._read_all()
+        except psycopg2.Error as error:  # behind what is still to be given out: the next call says so again
+            lost = error
         found = list(self._connection.notifies)
         del self._connection.notifies[:]
-        if not found and not self.is_fit():
-            raise PeerClosed(f"{self.pool.database} closed the connection")
+        if lost is not None and not found:
+            raise PeerClosed(f"{self.pool.database} closed the connection: {str(lost).strip()}") from lost
         return found
+
+    def _read_all(self) -> bool:
+        """Read what the server said unasked; False when it goes on saying more than one turn of the loop should take.
+
+        psycopg2 reads one buffer each time, and half a message is none yet: that more is there to be read does not say
+        that the connection has ended. It says so itself, by an exception.
+
+        Raises:
+            psycopg2.Error: the connection was lost.
+        """
+        for _ in range(_MOST_READS):
+            self._connection.look()
+            if self._line.is_quiet:
+                return True
+        return False
 
     # Between uses
 
@@ -267,12 +320,11 @@ class PostgresConnection(SqlConnection):
             return False
         if self._line.is_quiet:
             return True
-        # Something came: a notice, a ticket of TLS, or the end, which is still there when libpq has read the rest.
+        # Something came: a notice, a ticket of TLS, or the end.
         try:
-            self._connection.look()
+            return self._read_all()
         except Exception:
             return False
-        return not self._connection.closed and self._line.is_quiet
 
     def make_reusable(self) -> bool:
         """See :meth:`DbConnection.make_reusable`. A transaction that was left open is not taken over by others."""

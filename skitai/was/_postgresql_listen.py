@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from skitai.net import descriptors
+from skitai.net import descriptors, logs
 from skitai.net.connect import wait_for
 from skitai.was import _db_drivers, _postgresql, _settings
 
@@ -62,6 +62,12 @@ class Listening:
         except BaseException:
             connection.close()
             raise
+        if connection.is_pooled:
+            logs.current().app.log(
+                f"{self._database} is behind a pooler: notifications come only where it keeps a session of the server "
+                "for each client (pool_mode = session); listen to the server itself, or to a port with that mode",
+                "warn",
+            )
         self._connection = connection
         return self
 

@@ -82,6 +82,9 @@ class _Builder(CoreCommands, SentinelCommands):  # type: ignore[misc]
     def get_encoder(self) -> Encoder:
         return Encoder("utf-8", "strict", False)
 
+    def get_connection_kwargs(self) -> dict[str, Any]:
+        return {}  # answers come as bytes, and are decoded by us
+
 
 _builder = _Builder()
 

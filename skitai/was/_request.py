@@ -248,6 +248,7 @@ class Request:
         if self._handed is None:  # else another greenlet waited for the same, and has them
             if self.call.filter is not None:
                 for result in results:
+                    result.before_filter()
                     self.call.filter(result)
             self._handed = results
         return self._handed

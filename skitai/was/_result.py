@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from skitai.errors import OperationTimeout, RequestFailed
 from skitai.was import _cache
@@ -12,6 +12,9 @@ from skitai.wire import outcomes
 
 if TYPE_CHECKING:
     from skitai.was._call import Call
+
+#: Nothing was put in the place of the data, for which None may stand.
+NOT_REPLACED: Final = object()
 
 #: Where a result came from: ``(host, port)``, or the path of a database file.
 Node = tuple[str, int] | str | None
@@ -30,9 +33,12 @@ class Result:
         node: the server that answered, or should have.
         error: the exception that made it fail, else ``None``.
         is_cached: it came from the result cache.
+
+    A ``filter`` may set further attributes, and put something else in the place of :attr:`data`. The result cache keeps
+    neither: it keeps what came, so that each caller's own filter sees that.
     """
 
-    __slots__ = ("_call", "code", "error", "is_cached", "node", "reason", "status")
+    __slots__ = ("__dict__", "_call", "_replaced", "code", "error", "is_cached", "node", "reason", "status")
 
     def __init__(
         self, call: Call, node: Node, status: int, code: int, reason: str, error: BaseException | None = None
@@ -44,6 +50,7 @@ class Result:
         self.reason = reason
         self.error = error
         self.is_cached = False
+        self._replaced: Any = NOT_REPLACED
 
     @classmethod
     def failed(cls, call: Call, node: Node, error: BaseException, code: int = 0) -> Self:
@@ -121,7 +128,15 @@ class Result:
 
     @property
     def data(self) -> Any:
-        """The answer as an object; ``None`` when there is none."""
+        """The answer as an object, ``None`` when there is none; or what was put in its place."""
+        return self._read_data() if self._replaced is NOT_REPLACED else self._replaced
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self._replaced = value
+
+    def _read_data(self) -> Any:
+        """Return the answer as an object, the same one each time; ``None`` when there is none."""
         return None
 
     @property
@@ -137,6 +152,9 @@ class Result:
         if self.status == outcomes.NORMAL and not self._call.is_map:
             _cache.results.store(self._call.key, (self,), timeout)
 
+    def before_filter(self) -> None:
+        """A filter will be called with this result, which may change what came: remember it for the cache."""
+
     def to_keep(self) -> Self:
         """Return what the cache keeps, which whoever has this result can no longer change."""
         return self
@@ -144,6 +162,8 @@ class Result:
     def as_cached(self, call: Call) -> Self:
         """Return this result as the answer to another, identical call."""
         again = copy(self)
+        vars(again).clear()
+        again._replaced = NOT_REPLACED
         again._call = call
         again.is_cached = True
         return again

@@ -41,25 +41,24 @@ class RpcResult(HttpResult):
                 result._data = fault
         return result
 
-    @property
-    def data(self) -> Any:
-        """The returned value, taken out of its tuple when it is the only one.
+    def _read_data(self) -> Any:
+        """Return the value, taken out of its tuple when it is the only one.
 
         Raises:
             xmlrpc.client.Fault: the remote method raised.
         """
-        data = super().data
+        data = super()._read_data()
         if isinstance(data, xmlrpc.Fault):
             raise data
         return data
 
-    def _read_data(self) -> Any:
+    def _decode(self) -> Any:
         if self.status == 3 and 200 <= self.code < 300:
             try:
                 return xmlrpc.load_result(self._content)
             except xmlrpc.Fault as fault:
                 return fault
-        return super()._read_data()
+        return super()._decode()
 
 
 _clients.table["xmlrpc"] = _http.start

@@ -7,6 +7,7 @@ from typing import Any
 from skitai.lib.rows import Records, Row
 from skitai.was._db_connection import Answer
 from skitai.was._db_result import DbResult
+from skitai.was._result import NOT_REPLACED
 
 
 class SqlResult(DbResult):
@@ -14,16 +15,13 @@ class SqlResult(DbResult):
 
     __slots__ = ()
 
-    @property
-    def data(self) -> Any:
-        """A list of rows, ``[]`` for a statement without any; ``None`` on failure."""
+    def _read_data(self) -> Any:
+        """Return a list of rows, ``[]`` for a statement without any; ``None`` on failure."""
         answer = self._answer
         if type(answer.data) is Records:
             # In the place of the tuples, so that what a filter makes of the rows is what the cache keeps.
-            self._answer = answer = Answer(answer.data.rows(), answer.rowcount, answer.lastrowid)
+            self._answer = answer = answer._replace(data=answer.data.rows())
         return answer.data
-
-    content = data
 
     @property
     def tuples(self) -> Any:
@@ -37,7 +35,8 @@ class SqlResult(DbResult):
         return None if data is None else [tuple(row.values()) for row in data]
 
     def __len__(self) -> int:
-        return len(self._answer.data)
+        # Of as many tuples as there will be rows.
+        return len(self._answer.data if self._replaced is NOT_REPLACED else self._replaced)
 
 
 def rows_of(answer: Answer) -> list[Row]:

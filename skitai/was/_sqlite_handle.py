@@ -10,6 +10,7 @@ from typing import Any
 
 from skitai.lib.rows import Records
 from skitai.was._db_connection import Answer, Command
+from skitai.was._sqlite_values import adapted
 from skitai.wire import sql as texts
 
 #: Whose rows would be lost in a string of several statements.
@@ -160,12 +161,12 @@ class SqliteHandle:
             statements = texts.split(sql)
             if len(statements) > 1:
                 return self._run_script(statements)
-        cursor = self._connection.execute(sql, args)
+        cursor = self._connection.execute(sql, adapted(args))
         try:
             if cursor.description is None:
                 return Answer([], cursor.rowcount, cursor.lastrowid)
             records = Records(_columns(cursor), cursor.fetchall())
-            return Answer(records, len(records), cursor.lastrowid)
+            return Answer(records, len(records), cursor.lastrowid, cursor.description)
         finally:
             cursor.close()
 
@@ -202,7 +203,7 @@ class SqliteHandle:
 
     def _execute_many(self, sql: str, rows: list[Any]) -> Answer:
         with self._all_or_nothing():
-            cursor = self._connection.executemany(sql, rows)
+            cursor = self._connection.executemany(sql, map(adapted, rows))
         return Answer([], cursor.rowcount)
 
     @contextmanager
@@ -237,7 +238,7 @@ class SqliteHandle:
         return Answer([])
 
     def _open_cursor(self, number: int, sql: str, args: Any) -> Answer:
-        self._cursors[number] = self._connection.execute(sql, args or ())
+        self._cursors[number] = self._connection.execute(sql, adapted(args or ()))
         return Answer([])
 
     def _fetch(self, number: int, batch: int) -> Answer:

@@ -59,9 +59,8 @@ class WsResult(Result):
         result.opcode = TEXT if isinstance(message, str) else BINARY
         return result
 
-    @property
-    def data(self) -> Any:
-        """The message: str for text, bytes for binary, ``None`` when none came."""
+    def _read_data(self) -> Any:
+        """Return the message: str for text, bytes for binary, ``None`` when none came."""
         return self._data
 
     @property

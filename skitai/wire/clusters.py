@@ -61,6 +61,8 @@ class ClusterDefinition(NamedTuple):
             ``False`` not at all, ``None`` as the process does by default.
         cert: what we show to members that ask for a certificate; ``None`` as the process does by default.
         http2: ``True`` speaks HTTP/2 without TLS as well, ``False`` never, ``None`` as the process does by default.
+        pooler: whether a pooler such as pgbouncer stands in front of PostgreSQL servers, which may give each
+            transaction another session of the server; ``None``: each connection finds out.
     """
 
     name: str
@@ -72,6 +74,7 @@ class ClusterDefinition(NamedTuple):
     verify: bool | str | None = None
     cert: ClientCertificate | None = None
     http2: bool | None = None
+    pooler: bool | None = None
 
 
 #: The clusters of this process by name. Replaced entries are never changed in place.
@@ -88,6 +91,7 @@ def define(
     verify: bool | str | None = None,
     cert: object = None,
     http2: bool | None = None,
+    pooler: bool | None = None,
 ) -> ClusterDefinition:
     """Define a cluster, or replace the one of this name.
 
@@ -98,7 +102,7 @@ def define(
             one, or several in a list; commas separate several in one string.
         role, source: for the gateway.
         ssl: encrypt; also the words ``yes``, ``true``, ``on`` of a configuration file.
-        verify, http2: see :class:`ClusterDefinition`.
+        verify, http2, pooler: see :class:`ClusterDefinition`.
         cert: see :meth:`skitai.wire.client_certificate.ClientCertificate.read`.
 
     Returns:
@@ -107,7 +111,7 @@ def define(
     Raises:
         ConfigurationError: no member, an unknown kind, or a member that cannot be read.
     """
-    definition = parse(name, kind, members, role, source, ssl, verify, cert, http2)
+    definition = parse(name, kind, members, role, source, ssl, verify, cert, http2, pooler)
     definitions[definition.name] = definition
     return definition
 
@@ -122,6 +126,7 @@ def parse(
     verify: bool | str | None = None,
     cert: object = None,
     http2: bool | None = None,
+    pooler: bool | None = None,
 ) -> ClusterDefinition:
     """Return what :func:`define` would define. Arguments and errors are the same."""
     name = name.removeprefix("@")
@@ -139,7 +144,7 @@ def parse(
     if not parsed:
         raise ConfigurationError(f"alias @{name} needs at least one member")
     tls = kind in _WITH_TLS or _is_on(ssl)
-    return ClusterDefinition(name, kind, parsed, role, source, tls, verify, ClientCertificate.read(cert), http2)
+    return ClusterDefinition(name, kind, parsed, role, source, tls, verify, ClientCertificate.read(cert), http2, pooler)
 
 
 def plain_kind(kind: str) -> str:

@@ -23,6 +23,7 @@ class Database(NamedTuple):
         host, port: of the server; ``""`` and 0 for a file, whose path is in ``dbname``.
         tls: the connection is encrypted.
         verify, cert: with ``tls``: as in :class:`skitai.wire.clusters.ClusterDefinition`.
+        pooler: whether a pooler stands in front of a PostgreSQL server; ``None``: each connection finds out.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Database(NamedTuple):
     tls: bool = False
     verify: bool | str | None = None
     cert: ClientCertificate | None = None
+    pooler: bool | None = None
 
     @property
     def node(self) -> tuple[str, int] | str:
@@ -41,12 +43,17 @@ class Database(NamedTuple):
         return (self.host, self.port) if self.host else self.dbname
 
     @property
-    def name(self) -> str:
-        """``host:port/dbname``, or the path of a file."""
+    def server(self) -> str:
+        """``host:port``, or the path of a file."""
         if not self.host:
             return self.dbname
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}" + (f"/{self.dbname}" if self.dbname else "")
+        return f"{host}:{self.port}"
+
+    @property
+    def name(self) -> str:
+        """``host:port/dbname``, or the path of a file."""
+        return f"{self.server}/{self.dbname}" if self.host and self.dbname else self.server
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
@@ -86,7 +93,7 @@ def of_member(definition: ClusterDefinition, member: Member, dbname: str = "") -
     """Return the database of one member of a cluster; ``dbname`` goes before the member's own."""
     return Database(
         definition.kind, member.host, member.port, dbname or member.dbname, member.user, member.password,
-        definition.tls, definition.verify, definition.cert,
+        definition.tls, definition.verify, definition.cert, definition.pooler,
     )  # fmt: skip
 
 

@@ -6,7 +6,9 @@ import datetime
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import gevent
 import psycopg2
@@ -14,12 +16,13 @@ import pytest
 
 import skitai
 from skitai import was
-from skitai.errors import OperationTimeout, TransactionFailed, UnknownAlias
+from skitai.errors import OperationTimeout, PeerClosed, TransactionFailed, UnknownAlias
 from skitai.lib.rows import Row
 from skitai.net import logs
 from skitai.net import pool as workers
 from skitai.was import _engine, _modes
 from skitai.was._context import Context, wasc
+from skitai.was._postgresql import PostgresConnection
 from tests.servers import Address
 
 from .conftest import until
@@ -158,6 +161,94 @@ def test_values_of_many_kinds(db: Any) -> None:
     assert db.execute("""select '{"a": [1]}'::jsonb as j""").getwait(SOON).data[0].j == {"a": [1]}
 
 
+def test_values_that_psycopg2_does_not_know(db: Any) -> None:
+    number = UUID("12345678-1234-5678-1234-567812345678")
+    row = db.execute(
+        "select %s as id, %s::jsonb as d, %s::jsonb as l, %s::uuid[] as ids, %s::int[] as n, %s as null",
+        (number, {"a": ["'", None]}, [{"b": [1]}, 2], [number, None], [[1, 2], [3, 4]], None),
+    ).getwait(SOON).data[0]  # fmt: skip
+    assert row.id == str(number)
+    assert row.d == {"a": ["'", None]}
+    assert row.l == [{"b": [1]}, 2]
+    assert row.ids == [str(number), None]
+    assert row.n == [[1, 2], [3, 4]]
+    named = db.execute("select %(id)s = %(same)s as same, %(d)s::json as d", {"id": number, "same": number, "d": {}})
+    assert named.getwait(SOON).data == [{"same": True, "d": {}}]
+    found = db.execute("select %s in %s as found", (number, (number, UUID(int=0))))
+    assert found.getwait(SOON).data[0].found is True
+    # Nothing of it was told psycopg2 for the whole process.
+    with pytest.raises(psycopg2.ProgrammingError, match="can't adapt type 'UUID'"):
+        psycopg2.extensions.adapt(number)
+    with pytest.raises(psycopg2.ProgrammingError, match="can't adapt type 'dict'"):
+        psycopg2.extensions.adapt({})
+
+
+def test_what_an_app_taught_psycopg2_about_dicts_goes_before(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = (dict, psycopg2.extensions.ISQLQuote)
+    monkeypatch.setitem(psycopg2.extensions.adapters, key, lambda value: psycopg2.extensions.AsIs("'mine'"))
+    assert db.execute("select %s as v", ({"a": 1},)).getwait(SOON).data[0].v == "mine"
+
+
+@pytest.mark.parametrize(
+    ("elements", "type_name"),
+    [
+        ([r"\x00ff", r"\x", None], "bytea"), (['{"a": 1}', "[2]"], "json"), (['{"a": 1}', "[2]"], "jsonb"),
+        (["12345678-1234-5678-1234-567812345678", None], "uuid"), (["1.50", "2"], "numeric"), (["1", "2"], "int8"),
+        (["2026-01-02 03:04:05+00"], "timestamptz"), (["2026-01-02"], "date"), (["1 day"], "interval"),
+        (["127.0.0.1"], "inet"), (["t", "f"], "bool"), (["a,b", 'c"d', "{}"], "text"), (["(1,2)"], "point"),
+        (["[1,2)"], "int4range"), (["$1.50"], "money"), (["<a/>"], "xml"), (["101"], "varbit"), (["x", "y"], "name"),
+    ],
+)  # fmt: skip
+def test_an_array_is_read_as_its_elements_are(db: Any, elements: list[str | None], type_name: str) -> None:
+    alone = [db.execute(f"select %s::{type_name} as v", (each,)).getwait(SOON).data[0].v for each in elements]
+    (row,) = db.execute(f"select %s::text[]::{type_name}[] as v", (elements,)).getwait(SOON).data
+    assert row.v == alone
+    assert [type(each) for each in row.v] == [type(each) for each in alone]
+    (row,) = db.execute(f"select array[%s::text[]::{type_name}[]] as v", (elements,)).getwait(SOON).data
+    assert row.v == [alone]
+
+
+def test_how_many_rows_executemany_changed(db: Any, table: str) -> None:
+    def changed(sql: str, rows: Any) -> int:
+        count: int = db.executemany(sql, rows).getwait(SOON).rowcount
+        return count
+
+    assert changed("insert into weather values (%s, %s, 0)", [(f"city {n}", n) for n in range(250)]) == 250
+    # 10 cities of these and the two that were there; then 4 and Oslo; then none.
+    assert changed("update weather set t_low = t_low + 1 where t_low < %s", [(10,), (5,), (-100,)]) == 12 + 5
+    named = [{"city": "city 1"}, {"city": "new"}, {"city": "new"}]
+    assert changed("insert into weather values (%(city)s, 0, 0) on conflict do nothing", named) == 1
+    assert changed("delete from weather where city = %s", (each for each in [("city 1",), ("?",)])) == 1
+    assert changed("select from generate_series(1, %s)", [(2,), (3,)]) == 5
+    assert changed("insert into weather values (%s, 0, 0)", []) == 0
+    assert changed("do 'begin end'", [(), ()]) == -1
+    with db.transaction() as tx:
+        assert tx.executemany("delete from weather where t_high < %s", [(1000,), (1000,)]).rowcount == 252
+
+
+def test_a_long_result_before_a_slow_statement_holds_up_nobody(db: Any) -> None:
+    """Several results of one text: the loop goes on between them."""
+    turns = []
+
+    def turn() -> None:
+        while True:
+            turns.append(1)
+            gevent.sleep(0.001)
+
+    counting = gevent.spawn(turn)
+    try:
+        result = db.execute("select repeat('x', 1000000); select pg_sleep(0.2); select 3 as n").getwait(SOON)
+    finally:
+        counting.kill()
+    assert result.data == [{"n": 3}]
+    assert len(turns) > 20
+
+
+def test_a_large_statement_is_sent_while_others_go_on(db: Any) -> None:
+    text = "x" * 20_000_000
+    assert db.execute("select length(%s) as n", (text,)).getwait(SOON).data[0].n == len(text)
+
+
 def test_the_last_of_several_statements_answers(db: Any) -> None:
     assert db.execute("select 1 as n; select 2 as n").getwait(SOON).data == [{"n": 2}]
 
@@ -170,12 +261,50 @@ def test_it_is_in_autocommit_mode(db: Any, table: str) -> None:
     assert db.execute("select count(*) from weather").getwait(SOON).data[0].count == 0
 
 
-@pytest.mark.row("WAS-RES-18", "WAS-RES-19")
+@pytest.mark.row("WAS-RES-17")
 def test_a_result_is_read_as_its_rows(db: Any) -> None:
     result = db.execute("select n from generate_series(1, 3) n").getwait(SOON)
     assert [row.n for row in result] == [1, 2, 3]
     assert (len(result), result[1].n, result.rowcount) == (3, 2, 3)
     assert isinstance(result[0], Row)
+
+
+@pytest.mark.row("WAS-RES-18")
+def test_a_result_has_the_description_of_its_cursor(db: Any) -> None:
+    result = db.execute("select 1 as n, 'pen'::varchar(5) as name").getwait(SOON)
+    assert [column[0] for column in result.description] == ["n", "name"]
+    assert [column[1] for column in result.description] == [23, 1043]  # the types: int4 and varchar
+    assert all(len(column) == 7 for column in result.description)
+    result.cache(60)
+    again = db.execute("select 1 as n, 'pen'::varchar(5) as name").getwait(SOON)
+    assert again.is_cached
+    assert [column[0] for column in again.description] == ["n", "name"]
+    assert db.execute("do 'begin end'").getwait(SOON).description is None
+    assert db.execute("selec").getwait(SOON).description is None
+
+
+@pytest.mark.row("WAS-RES-19")
+def test_a_result_says_what_was_asked_of_whom_and_what_was_wrong(postgres: Address) -> None:
+    skitai.alias("@mydb", skitai.DB_PGSQL, [postgres.member])
+    for db in (was.postgresql(postgres.where, postgres.dbname, postgres.auth), was.postgresql("@mydb")):
+        result = db.execute("select %s as n", (1,)).getwait(SOON)
+        assert (result.server, result.dbname, result.method) == (postgres.where, postgres.dbname, "execute")
+        assert result.params == ("select %s as n", (1,))
+        assert (result.expt_class, result.expt_str) == (None, "")
+        failed = db.execute("selec").getwait(SOON)
+        assert failed.expt_class is psycopg2.errors.SyntaxError
+        assert 'syntax error at or near "selec"' in failed.expt_str
+        assert (failed.server, failed.dbname, failed.params) == (postgres.where, postgres.dbname, ("selec",))
+        assert postgres.password not in repr(result) + repr(failed)
+
+
+def test_a_result_of_an_alias_that_nobody_answered_for() -> None:
+    skitai.alias("@nobody", skitai.DB_PGSQL, ["127.0.0.1:9/some/user/password"])
+    result = was.postgresql("@nobody").execute("select 1").getwait(SOON)
+    assert (result.server, result.dbname) == ("127.0.0.1:9", "some")
+    assert issubclass(result.expt_class, Exception)
+    timed_out = was.postgresql("@nobody").execute("select 1").getwait(0)
+    assert timed_out.server in ("@nobody", "127.0.0.1:9")
 
 
 def test_rows_without_names(db: Any) -> None:
@@ -242,7 +371,12 @@ def test_what_callers_do_with_tuples_or_a_filter_with_rows(postgres: Address) ->
     where = postgres.where, postgres.dbname, postgres.auth
     sql = "select n, '[1]'::json as list from generate_series(1, 2) n"
     was.postgresql(*where, filter=double).execute(sql + " -- filtered").getwait(SOON).cache(60)
-    assert was.postgresql(*where).execute(sql + " -- filtered").getwait(SOON).tuples == [(2, [1]), (4, [1])]
+    again = was.postgresql(*where).execute(sql + " -- filtered").getwait(SOON)
+    assert again.is_cached
+    assert again.tuples == [(1, [1]), (2, [1])]  # another caller has no filter, and gets what came
+    again = was.postgresql(*where, filter=double).execute(sql + " -- filtered").getwait(SOON)
+    assert again.is_cached
+    assert again.tuples == [(2, [1]), (4, [1])]  # and the same filter sees the same rows each time
 
     first = was.postgresql(*where).execute(sql).getwait(SOON)
     first.cache(60)
@@ -517,6 +651,60 @@ def test_notifications_are_an_iterator(db: Any) -> None:
         db.listen()
     with db.listen("news", timeout=0.01) as notifications:
         assert list(notifications) == []  # it ends when nobody says anything
+
+
+@pytest.mark.parametrize(("count", "size"), [(100, 7_000), (3_000, 10), (7, 7_999), (40, 2)])
+def test_a_burst_of_notifications_comes_whole(db: Any, count: int, size: int) -> None:
+    # psycopg2 reads one buffer at a time, which ends somewhere inside a notification.
+    for _ in range(3):
+        with db.listen("burst", timeout=SOON) as notifications:
+            told = f"select pg_notify('burst', lpad(n::text, {size}, '.')) from generate_series(1, {count}) n"
+            db.execute(told).wait(SOON)
+            got = [each.payload for each in islice(notifications, count)]
+        assert got == [str(n).rjust(size, ".")[:size] for n in range(1, count + 1)]
+
+
+def test_notifications_beside_notices_and_half_messages() -> None:
+    """What is read is decided by what came, not by whether more is to come."""
+
+    class Driver:
+        closed = 0
+
+        def __init__(self, *steps: Any) -> None:
+            self.steps = list(steps)
+            self.notifies: list[Any] = []
+
+        def look(self) -> None:
+            step = self.steps.pop(0)
+            if isinstance(step, Exception):
+                raise step
+            self.notifies += step
+
+    class Line:
+        def __init__(self, driver: Driver) -> None:
+            self.driver = driver
+
+        @property
+        def is_quiet(self) -> bool:
+            return not self.driver.steps
+
+    def connection(*steps: Any) -> Any:
+        made = PostgresConnection.__new__(PostgresConnection)
+        made._connection = Driver(*steps)
+        made._line = Line(made._connection)  # type: ignore[assignment]
+        made.pool = SimpleNamespace(database="db")  # type: ignore[assignment]
+        return made
+
+    assert connection(["a"], [], [], ["b"]).take_notifications() == ["a", "b"]
+    assert connection([]).take_notifications() == []  # a notice, or half a notification
+    lost = connection(["last"], psycopg2.OperationalError("gone"))
+    assert lost.take_notifications() == ["last"]  # which came before the end
+    lost._connection.steps = [psycopg2.InterfaceError("connection already closed")]
+    with pytest.raises(PeerClosed, match="already closed"):
+        lost.take_notifications()
+    talkative = connection(*[["n"]] * 1_000)
+    assert 0 < len(talkative.take_notifications()) < 1_000  # a part in each turn of the loop
+    assert talkative.take_notifications()
 
 
 def test_who_closes_ends_the_listening_of_another_greenlet(db: Any) -> None:
