@@ -8,6 +8,7 @@ from pathlib import Path
 
 from skitai import patches
 from tests.scripts import PATIENCE
+from tests.servers import Address
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,6 +60,25 @@ def test_psycopg_waits_in_the_loop_however_early_it_is_imported() -> None:
     )
     late = run("from skitai import patches; patches.apply()\nimport psycopg2\n" + seen)
     assert early.stdout == late.stdout == "psycogreen.gevent\n", early.stderr + late.stderr
+
+
+def test_statements_run_beside_each_other_without_any_patch(postgres: Address) -> None:
+    """Of a script that was not started by Skitai, and in which psycopg2 has no wait callback."""
+    code = (
+        "import sys, skitai\nfrom skitai import was, patches\n"
+        "skitai.alias('@db', skitai.DB_PGSQL, sys.argv[1])\n"
+        "db = was.postgresql('@db')\n"
+        "with db.transaction() as tx:\n"
+        "    tx.execute('select pg_advisory_xact_lock(10)')\n"
+        "    waits = db.execute('select pg_advisory_xact_lock(10), 2 as n')\n"  # else it would never return
+        "    assert db.execute('select 3 as n').getwait(9).data[0].n == 3\n"
+        "assert waits.getwait(9).data[0].n == 2\n"
+        "import psycopg2.extensions\n"
+        "print(patches.is_applied(), psycopg2.extensions.get_wait_callback())\n"
+    )
+    command = [sys.executable, "-c", code, postgres.member]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.stdout == "False None\n", result.stderr
 
 
 def test_psycopg_is_imported_by_nobody_else() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -37,6 +39,37 @@ def pools() -> list[Any]:
 
 
 # Commands
+
+
+def test_every_method_of_redis_py_finds_what_it_looks_for() -> None:
+    """A method of redis-py that looks at its client, such as slowlog_get(), looks at ours."""
+    from skitai.was import _redis_driver
+
+    builder = _redis_driver._Builder
+    missing = {
+        name: sorted(wanted - set(dir(builder)))
+        for name in dir(builder)
+        if callable(method := getattr(builder, name)) and name not in _redis_driver.NO_COMMANDS | _redis_driver._RAW
+        if (wanted := set(re.findall(r"\bself\.(\w+)", _source(method)))) - set(dir(builder))
+    }
+    assert missing == {}
+
+
+def _source(method: Any) -> str:
+    try:
+        return inspect.getsource(method)
+    except (TypeError, OSError):  # of object, or written in C
+        return ""
+
+
+def test_the_slow_log(cache: Any) -> None:
+    value(cache.config_set("slowlog-log-slower-than", 0))
+    value(cache.set("key", "\u00e4"))
+    value(cache.config_set("slowlog-log-slower-than", 10_000))
+    assert any("SET key \u00e4" in str(each["command"]) for each in value(cache.slowlog_get(10)))
+    assert value(cache.slowlog_len()) >= 1
+    value(cache.slowlog_reset())
+
 
 
 @pytest.mark.row("WAS-RD-01", "WAS-RD-02", "WAS-DB-06")

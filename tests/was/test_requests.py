@@ -364,6 +364,47 @@ def test_a_filter_sees_the_result_once_before_anybody(peers: Peers) -> None:
     assert seen == [gevent.getcurrent()]
 
 
+@pytest.mark.row("WAS-GEN-13")
+def test_a_filter_may_set_attributes_and_replace_the_data(peers: Peers) -> None:
+    def change(result: Any) -> None:
+        result.size = len(result.content)
+        result.data = [result.data, result.size]
+
+    result = was.get(peers.saying(b"four").url(), filter=change).getwait(2)
+    assert (result.data, result.size, result.content, result.text) == ([b"four", 4], 4, b"four", "four")
+    assert (list(result), len(result), result[1]) == ([b"four", 4], 2, 4)
+    nothing = was.get(peers.saying(b"four").url(), filter=lambda result: setattr(result, "data", None)).getwait(2)
+    assert nothing.data is None
+    failed = was.get(peers.refusing(), filter=change).getwait(2)
+    assert (failed.status, failed.data, failed.size) == (2, [None, 0], 0)
+    with pytest.raises(AttributeError):
+        _ = was.get(peers.saying(b"four").url()).getwait(2).size
+
+
+@pytest.mark.row("WAS-GEN-13")
+def test_what_a_filter_made_is_not_what_the_next_caller_gets(peers: Peers) -> None:
+    def change(result: Any) -> None:
+        result.seen = True
+        result.data = result.data + b"!"
+
+    peer = peers.saying(b"ok")
+    was.get(peer.url(), filter=change).getwait(2).cache(60)
+    plain = was.get(peer.url()).getwait(2)
+    assert (plain.is_cached, plain.data, hasattr(plain, "seen")) == (True, b"ok", False)
+    again = was.get(peer.url(), filter=change).getwait(2)
+    assert (again.is_cached, again.data, again.seen) == (True, b"ok!", True)
+
+
+@pytest.mark.row("WAS-GEN-13")
+def test_each_result_of_a_map_goes_through_the_filter(peers: Peers) -> None:
+    clusters.define("@m", "http", [peers.saying(b"a").address, peers.saying(b"b").address])
+
+    def change(result: Any) -> None:
+        result.data = result.data.decode()
+
+    assert was.get.map("@m/", filter=change).getswait(2).data == ["a", "b"]
+
+
 @pytest.mark.row("WAS-GEN-15")
 def test_use_cache_by_name(peers: Peers) -> None:
     peer = peers.saying(b"ok")

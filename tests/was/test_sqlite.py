@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import gevent
 import pytest
@@ -200,6 +201,37 @@ def test_values_come_back_as_they_are(path: str, value: Any) -> None:
     (row,) = ask(path, "select ? as value", [value])
     assert row == {"value": value}
     assert type(row.value) is type(value)
+
+
+def test_values_that_sqlite3_does_not_know(path: str) -> None:
+    number = UUID("12345678-1234-5678-1234-567812345678")
+    values = [number, {"a": [None, "\u00e4"]}, [1, {"b": 2}]]
+    assert ask(path, "select ? as u, ? as d, ? as l", values) == [
+        {"u": str(number), "d": '{"a": [null, "\u00e4"]}', "l": '[1, {"b": 2}]'}
+    ]
+    assert ask(path, "select :u as u", {"u": number}) == [{"u": str(number)}]
+    was.sqlite3(path).execute("create table kept (u text, d text)").wait(5)
+    assert was.sqlite3(path).executemany("insert into kept values (?, ?)", [(number, {})] * 2).getwait(5).rowcount == 2
+    assert ask(path, "select count(*) as n from kept where u = ?", (number,)) == [{"n": 2}]
+    result = was.sqlite3(path).execute("select ?", [{"a": object()}]).getwait(5)
+    assert (result.status, result.expt_class) == (2, TypeError)
+
+
+def test_what_an_app_taught_sqlite3_goes_before(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sqlite3.adapters, (dict, sqlite3.PrepareProtocol), lambda value: "mine")
+    assert ask(path, "select ? as v", [{}]) == [{"v": "mine"}]
+
+
+@pytest.mark.row("WAS-RES-18", "WAS-RES-19")
+def test_a_result_says_what_was_asked_and_what_came(path: str) -> None:
+    result = was.sqlite3(path).execute("select 1 as n, 'x' as text where 1 = ?", [1]).getwait(5)
+    assert [column[0] for column in result.description] == ["n", "text"]
+    assert (result.server, result.dbname, result.method) == (path, "", "execute")
+    assert result.params == ("select 1 as n, 'x' as text where 1 = ?", [1])
+    assert (result.expt_class, result.expt_str) == (None, "")
+    failed = was.sqlite3(path).execute("selec").getwait(5)
+    assert (failed.expt_class, failed.description) == (sqlite3.OperationalError, None)
+    assert failed.expt_str == 'near "selec": syntax error'
 
 
 @pytest.mark.parametrize("value", [2**63, object(), "\ud800"])
