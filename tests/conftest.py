@@ -15,8 +15,8 @@ from tests import servers  # noqa: E402
 from tests.scripts import Workplace  # noqa: E402
 
 # The suite asks the same of the same code each time; --hypothesis-profile=random looks for what nobody thought of.
-settings.register_profile("suite", derandomize=True)
-settings.register_profile("random", derandomize=False)
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.register_profile("random", derandomize=False, deadline=None)
 settings.load_profile("suite")
 
 

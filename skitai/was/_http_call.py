@@ -72,7 +72,10 @@ class HttpCall(NamedTuple):
         """See :class:`skitai.was._call.Call`: headers are part of it."""
         if not isinstance(self.body, bytes):
             return None
-        return (self.is_map, self.protocol, self.method, self.uri, self.body, self.lines, self.auth, self.verify)
+        return (
+            self.result, self.is_map, self.protocol, self.method, self.uri, self.body, self.lines, self.auth,
+            self.verify,
+        )  # fmt: skip
 
     @property
     def can_repeat(self) -> bool:

@@ -15,7 +15,7 @@ from skitai.wire.codings import ContentDecoder
 from skitai.wire.fields import Fields, find
 from skitai.wire.http1 import END, LAST_CHUNK, Data, ResponseHead, ResponseReader, chunk
 from skitai.wire.outcomes import BodyTooLarge
-from skitai.wire.whole import read_whole, remember
+from skitai.wire.whole import memory_of
 
 if TYPE_CHECKING:
     from skitai.was._http_attempt import HttpAttempt
@@ -115,7 +115,7 @@ class HttpConnection:
             self._end()  # unasked
             return
         if not attempt.was_answered and attempt.method not in _READ_OTHERWISE:
-            whole = read_whole(data)
+            whole = memory_of(_settings.current.limits).read(data)
             if whole is not None and len(whole[1]) <= _settings.current.body_bytes:
                 self._head = whole[0]
                 self._finish(attempt, whole[1], not self._is_sending)
@@ -131,7 +131,7 @@ class HttpConnection:
             return
         if is_complete:
             if is_first and self._head is not None and attempt.method not in _READ_OTHERWISE:
-                remember(data, self._head)
+                memory_of(_settings.current.limits).remember(data)
             self._finish_read(attempt, reader)
 
     def connection_lost(self, error: ConnectionFailed | None) -> None:

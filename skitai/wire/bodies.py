@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from skitai.errors import RemoteProtocolError
-from skitai.wire.fields import FIELD_LINE, TOKEN
+from skitai.wire.fields import FIELD_LINE, TOKEN, is_lenient_line
 from skitai.wire.lines import refuse_bare_line_end
 
 # ``chunk-size [ chunk-ext ] CRLF`` (RFC 9112 section 7.1.1). 16 digits hold any size that a machine can.
@@ -18,7 +18,10 @@ _QUOTED = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
 _CHUNK_HEAD = re.compile(
     rf"([0-9A-Fa-f]{{1,16}}+)(?:[ \t]*+;[ \t]*+{TOKEN}(?:[ \t]*+=[ \t]*+(?:{TOKEN}|{_QUOTED}))?)*\r\n".encode("latin-1")
 )
+# Some servers pad a chunk size with blanks to a fixed width, which no two readers can understand in two ways.
+_PADDED_CHUNK_HEAD = re.compile(rb"[ \t]*+" + _CHUNK_HEAD.pattern.replace(rb"}+)", rb"}+)[ \t]*+", 1))
 # What a first line may look like before its CRLF has come; what its extensions look like is seen then.
+_MAYBE_PADDED_HEAD = re.compile(rb"[ \t]*+" + rb"(?:[0-9A-Fa-f]{1,16}+(?:[ \t]*+(?:;[\t -~\x80-\xff]*+)?+)?+\r?+)?+")
 _MAYBE_CHUNK_HEAD = re.compile(rb"(?:[0-9A-Fa-f]{1,16}+(?:[ \t]*+(?:;[\t -~\x80-\xff]*+)?+)?+\r?+)?+")
 
 #: Bytes of a chunk. Some hold sizes in 63 bits or in a double; no body comes near, so nobody may find out what they do.
@@ -83,13 +86,17 @@ class ChunkedBody:
 
     Args:
         most_trailers: the trailer section may not have more fields; 431.
+        is_lenient: it is the body of a response, read as a user agent must: with blanks around chunk sizes, and trailer
+            lines that are folded or have a blank before the colon.
 
     The body is read in steps: a chunk's first line, its content, the CRLF behind it, and after the last chunk the lines
     of the trailer section. A step returns the position behind what it took, the same one when it needs more bytes.
     """
 
-    def __init__(self, most_trailers: int) -> None:
+    def __init__(self, most_trailers: int, is_lenient: bool = False) -> None:
         self.announced = 0
+        self._is_lenient = is_lenient
+        self._match_head = (_PADDED_CHUNK_HEAD if is_lenient else _CHUNK_HEAD).match
         self._most_trailers = most_trailers
         self._trailers = 0
         self._trailer_bytes = 0
@@ -113,7 +120,7 @@ class ChunkedBody:
         raise RemoteProtocolError("the connection ended inside a chunked body")
 
     def _chunk_head(self, data: bytes, position: int, parts: list[bytes]) -> int:
-        match = _CHUNK_HEAD.match(data, position)
+        match = self._match_head(data, position)
         if match is None or match.end() - position > MOST_CHUNK_HEAD:
             self._refuse_bad_start(data[position : position + MOST_CHUNK_HEAD + 1])
             return position
@@ -164,7 +171,10 @@ class ChunkedBody:
         self._trailers += 1
         if self._trailers > self._most_trailers:
             raise RemoteProtocolError(f"more than {self._most_trailers} trailer fields", 431)
-        if not FIELD_LINE.fullmatch(line.decode("latin-1")):
+        text = line.decode("latin-1")
+        if not FIELD_LINE.fullmatch(text) and not (
+            self._is_lenient and is_lenient_line(text) and (self._trailers > 1 or text[0] not in " \t")
+        ):
             raise RemoteProtocolError("a trailer field line is not valid")
         return end
 
@@ -175,5 +185,6 @@ class ChunkedBody:
 
     def _refuse_bad_start(self, data: bytes) -> None:
         """Refuse what cannot become the first line of a chunk however many bytes follow."""
-        if b"\n" in data or len(data) > MOST_CHUNK_HEAD or not _MAYBE_CHUNK_HEAD.fullmatch(data):
+        pattern = _MAYBE_PADDED_HEAD if self._is_lenient else _MAYBE_CHUNK_HEAD
+        if b"\n" in data or len(data) > MOST_CHUNK_HEAD or not pattern.fullmatch(data):
             raise RemoteProtocolError("a chunk size or extension is not valid")

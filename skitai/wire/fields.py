@@ -19,8 +19,10 @@ is_field_value = re.compile(VALUE).fullmatch
 #: matches equals that of LF has nothing but valid lines: no obs-fold, no blank before the colon, no bare CR or LF.
 FIELD_LINE = re.compile(rf"^({TOKEN}):[ \t]*+({VALUE})\r\n", re.MULTILINE)
 
-# Names come from clients: past this many the cache takes no more, so that nobody can fill the memory with it.
+# Names come from clients: past this many the cache takes no more, and long ones it never takes, so that nobody can fill
+# the memory with it.
 _MOST_NAMES = 4096
+_MOST_NAME_BYTES = 64
 #: Names that were converted before, for callers to whom a function call is a cost.
 cgi_names: dict[str, str] = {}
 
@@ -48,6 +50,30 @@ def parse_fields(text: str, start: int, most: int) -> Fields | None:
     return fields
 
 
+#: A field line as a user agent reads it from a server: blanks before the colon are taken off (RFC 9112 section 5.1).
+_LENIENT_LINE = re.compile(rf"^({TOKEN})[ \t]*+:[ \t]*+({VALUE})\r\n", re.MULTILINE)
+_FOLD = re.compile(r"\r\n[ \t]++")
+
+
+def parse_folded_fields(text: str, start: int, most: int) -> Fields | None:
+    """Return the fields of a header section of a server that :func:`parse_fields` refuses, as a user agent must.
+
+    A folded line is joined to the one before it by a blank (RFC 9112 section 5.2), a blank before a colon is taken off
+    (section 5.1). Arguments and result are those of :func:`parse_fields`. Takes time in proportion to the length.
+    """
+    if text.count("\n", start) > most or text[start : start + 1] in (" ", "\t"):
+        return None  # what would be folded into the status line is nothing that may be guessed (section 2.2)
+    text = _FOLD.sub(" ", text[start:])
+    fields = _LENIENT_LINE.findall(text)
+    if len(fields) != text.count("\n"):
+        return None
+    return [(name, value.rstrip(" \t")) for name, value in fields]
+
+
+#: One line of such a section, by itself.
+is_lenient_line = re.compile(rf"(?:{TOKEN}[ \t]*+:|[ \t]){VALUE}\r\n").fullmatch
+
+
 def cgi_name(name: str) -> str:
     """Return the name of a header field in a CGI environment, or ``""`` for a field that must not be in it.
 
@@ -63,7 +89,7 @@ def cgi_name(name: str) -> str:
         key = "HTTP_" + key
     if "_" in name or key in _NEVER_CGI:
         key = ""
-    if len(cgi_names) < _MOST_NAMES:
+    if len(cgi_names) < _MOST_NAMES and len(name) <= _MOST_NAME_BYTES:
         cgi_names[name] = key
     return key
 

@@ -1,6 +1,8 @@
 """HTTP/1.1 as bytes in, events out (RFC 9112). One engine reads requests for a server and responses for a client.
 
-There is one grammar and no lenient mode: what it refuses is what two parsers could read in two ways. It is written as
+There is one grammar. Of requests it refuses whatever two parsers could read in two ways. Of responses it also reads
+what RFC 9112 asks of a user agent (folded lines, a blank before the colon, equal lengths in a list, padded chunk
+sizes), and then mostly the connection is not used again. It is written as
 regular expressions over a whole header section, which costs on the requests of a browser about what the callbacks of
 a C parser cost, environ names included, and needs no second check behind it. `tests/wire/test_oracle.py` compares it
 with llhttp.
@@ -18,7 +20,16 @@ from skitai.errors import LocalProtocolError, RemoteProtocolError
 from skitai.settings import Limits
 from skitai.wire.bodies import ChunkedBody, LengthBody, UntilCloseBody
 from skitai.wire.events import END, Data, End, RequestHead, ResponseHead
-from skitai.wire.fields import TOKEN, Fields, check_field, find, is_token, parse_fields, tokens
+from skitai.wire.fields import (
+    TOKEN,
+    Fields,
+    check_field,
+    find,
+    is_token,
+    parse_fields,
+    parse_folded_fields,
+    tokens,
+)
 from skitai.wire.memory import SMALL, memory_of
 from skitai.wire.reader import Reader
 from skitai.wire.sections import RequestSection
@@ -68,7 +79,7 @@ class RequestReader(Reader[RequestHead]):
         Raises:
             RemoteProtocolError: as :meth:`next`.
         """
-        if self._buffer:
+        if self._buffer or self._body is not None or self._wants_end:
             return None
         if len(data) <= SMALL:
             head = self._memory.heads.get(data)
@@ -167,19 +178,28 @@ class ResponseReader(Reader[ResponseHead]):
         method: of the request; a response to HEAD has no body whatever its fields say.
         limits: bounds of the header section.
 
-    After END, :attr:`keep_alive` tells whether the connection may carry another request.
+    After END, :attr:`keep_alive` tells whether the connection may carry another request. It may not when a response
+    says that it has a body where there is none (1xx, 204, 304, 2xx to CONNECT): its server may send it nevertheless,
+    and the next response would begin with it. Nor may it when its header section was read with leniency.
+
+    Attributes:
+        length: bytes of the body as Content-Length says; ``None`` when something else frames it, or nothing does.
     """
+
+    _is_lenient = True
 
     def __init__(self, method: str, limits: Limits) -> None:
         super().__init__(limits)
+        self.length: int | None = None
         self._method = method
         self._keep_alive = False
+        self._is_suspect = False
         self._interim = 0
 
     @property
     def keep_alive(self) -> bool:
         """Whether the connection may be used again, now that the response has ended."""
-        return self._keep_alive and self.is_between and not self._is_over
+        return self._keep_alive and not self._is_suspect and self.is_between and not self._is_over
 
     def _next_head(self) -> ResponseHead | None:
         while True:
@@ -197,33 +217,47 @@ class ResponseReader(Reader[ResponseHead]):
             return None
         fields = parse_fields(text, match.end(), self._limits.header_count)
         if fields is None:
-            return None
+            fields = parse_folded_fields(text, match.end(), self._limits.header_count)
+            if fields is None:
+                return None
+            self._is_suspect = True
         status = int(match[2])
         version = 10 if match[1] == "0" else 11
         options = tokens(",".join(value for name, value in fields if name.lower() == "connection"))
         self._keep_alive = "close" not in options and (version == 11 or "keep-alive" in options)
         if status >= 200 or status == 101:
             self._choose_body(status, version, fields)
-        return ResponseHead(status, match[3] or "", version, fields, self._keep_alive)
+        elif _announces_body(fields):
+            self._is_suspect = True
+        return ResponseHead(status, match[3] or "", version, fields, self._keep_alive and not self._is_suspect)
 
     def _choose_body(self, status: int, version: int, fields: Fields) -> None:
         """RFC 9112 section 6.3, in its order."""
         if self._method == "HEAD" or status in (101, 204, 304) or (self._method == "CONNECT" and status < 300):
             self._wants_end = True
+            # What a response to HEAD says is how long the one to GET would be.
+            if (self._method != "HEAD" or status in (101, 204, 304)) and _announces_body(fields):
+                self._is_suspect = True
             return
         codings = [value.lower() for name, value in fields if name.lower() == "transfer-encoding"]
         lengths = {value for name, value in fields if name.lower() == "content-length"}
+        if any("," in value for value in lengths):  # RFC 9112 section 6.3: a list of equal numbers is one
+            lengths = {each.strip(" \t") for value in lengths for each in value.split(",")}
+            self._is_suspect = True
+        if status == 205 and (codings or lengths - {"0"}):  # it has no content (RFC 9110 section 15.3.6)
+            self._is_suspect = True
         if codings:
             if codings != ["chunked"] or lengths:
                 raise RemoteProtocolError("the framing of the response is not valid")
             # RFC 9112 section 6.1: with an HTTP/1.0 peer the framing may be somebody else's, so nothing may follow it.
             self._keep_alive = self._keep_alive and version == 11
-            self._body = ChunkedBody(self._limits.header_count)
+            self._body = ChunkedBody(self._limits.header_count, is_lenient=True)
         elif lengths:
             length = lengths.pop()
             if lengths or not _LENGTH.fullmatch(length):
                 raise RemoteProtocolError("the Content-Length of the response is not valid")
-            self._body = LengthBody(int(length)) if int(length) else None
+            self.length = int(length)
+            self._body = LengthBody(self.length) if self.length else None
             self._wants_end = self._body is None
         else:
             self._keep_alive = False
@@ -232,6 +266,14 @@ class ResponseReader(Reader[ResponseHead]):
     def _check_first_line(self, line: str) -> None:
         if not _STATUS_LINE.fullmatch(line):
             raise RemoteProtocolError("the status line is not valid")
+
+
+def _announces_body(fields: Fields) -> bool:
+    """Whether a response that can have no body says that it has one."""
+    return any(
+        name.lower() == "transfer-encoding" or (name.lower() == "content-length" and value.strip("0") != "")
+        for name, value in fields
+    )
 
 
 def serialize_request(method: str, target: str, fields: Fields) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from skitai.errors import RemoteProtocolError
 from skitai.settings import Limits
-from skitai.wire.fields import FIELD_LINE, is_token
+from skitai.wire.fields import FIELD_LINE, is_lenient_line, is_token
 
 _BARE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n|\Z)|(?<!\r)\n")
 
@@ -23,11 +23,14 @@ class LineChecker:
     Args:
         limits: bounds of the section.
         check_first_line: raises when the text of a request line or status line is not valid.
+        is_lenient: the lines are those of a server, of which a user agent also reads folded ones (RFC 9112 section 5.2)
+            and such with a blank before the colon (section 5.1).
     """
 
-    def __init__(self, limits: Limits, check_first_line: Callable[[str], None]) -> None:
+    def __init__(self, limits: Limits, check_first_line: Callable[[str], None], is_lenient: bool = False) -> None:
         self._limits = limits
         self._check_first_line = check_first_line
+        self._is_lenient = is_lenient
         self.restart()
 
     def restart(self) -> None:
@@ -65,8 +68,12 @@ class LineChecker:
             self._check_first_line(line)
         elif self._count > self._limits.header_count:
             raise RemoteProtocolError(f"more than {self._limits.header_count} header fields", 431)
-        elif not FIELD_LINE.fullmatch(line):
+        elif not (FIELD_LINE.fullmatch(line) or self._may_be_read(line)):
             raise RemoteProtocolError(_fault_of(line))
+
+    def _may_be_read(self, line: str) -> bool:
+        # The first field line has nothing before it that it could be folded into.
+        return self._is_lenient and not (self._count == 1 and line[0] in " \t") and is_lenient_line(line) is not None
 
     def _too_long(self) -> RemoteProtocolError:
         if not self._count:

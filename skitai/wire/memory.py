@@ -24,7 +24,9 @@ SMALL: Final = 256
 class Memory:
     """Valid header sections by their bytes, blank line included, and heads of requests without a body by theirs.
 
-    Nothing in here is ever changed: connections share it.
+    The key is every byte that was parsed, and nothing of a connection goes into what is kept: a section says the same
+    behind any request line, and a memory belongs to one set of limits. Connections share what is in here, so that no
+    request is kept whose head its session writes to, which are those with a body.
     """
 
     __slots__ = ("heads", "sections")

@@ -20,6 +20,9 @@ class Reader(Generic[Head]):
     one call of :meth:`next` that gives the END for which the last bytes of the body left no room.
     """
 
+    #: Header sections are read as a user agent reads those of servers.
+    _is_lenient = False
+
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._buffer = b""
@@ -107,7 +110,7 @@ class Reader(Generic[Head]):
             return self._skip_empty_lines(buffer)
         if buffer:
             if self._checker is None:
-                self._checker = LineChecker(self._limits, self._check_first_line)
+                self._checker = LineChecker(self._limits, self._check_first_line, self._is_lenient)
             self._checker.check(buffer)
             if self._is_over:
                 raise RemoteProtocolError("the connection ended inside a header section")
@@ -115,7 +118,7 @@ class Reader(Generic[Head]):
 
     def _refuse(self, data: bytes) -> NoReturn:
         """Refuse a whole header section, for the reason that would have been found in pieces of it."""
-        LineChecker(self._limits, self._check_first_line).check(data)
+        LineChecker(self._limits, self._check_first_line, self._is_lenient).check(data)
         raise RemoteProtocolError("the header section is not valid")
 
     # What the roles differ in

@@ -134,15 +134,18 @@ class _Lines:
 
 
 # Most responses of an app have the same fields as others before: looking them up takes 0.1 microseconds where checking
-# and encoding two of them takes 1. Cookies are nobody else's, so a response that sets one is not remembered.
+# and encoding two of them takes 1. The key is all that goes into the lines: status, reason and every field as it was
+# given; texts that are equal are the same bytes. Cookies are nobody else's, so a response that sets one is not
+# remembered, nor is a large one: a client may have chosen what is in its fields.
 _MOST_REMEMBERED = 512
+MOST_BYTES_REMEMBERED = 1024
 _remembered: dict[tuple[object, ...], _Lines] = {}
 
 
 def _new_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
     fields = [(name, value) for name, value in fields]
     lines = _make_lines(status, reason, fields)
-    if lines.is_common:
+    if lines.is_common and len(lines.data) <= MOST_BYTES_REMEMBERED:
         if len(_remembered) >= _MOST_REMEMBERED:
             _remembered.clear()
         _remembered[(status, reason, *fields)] = lines
@@ -241,8 +244,15 @@ class CommonFields:
         self.ready.clear()
 
     def keep(self, response: ResponseHead, key: tuple[object, ...], fields: Fields) -> None:
-        """Keep a head that has a Content-Length for the rest of the second, unless it sets a cookie."""
-        if response.is_common and response.length is not None and len(self.ready) < _MOST_REMEMBERED:
+        """Keep a head that has a Content-Length for the rest of the second, unless it sets a cookie or is large.
+
+        Args:
+            key: all that was given to :class:`ResponseHead` beside the fields; with them it is all that the head is
+            made
+                of, since Server and Date are those of this second.
+        """
+        is_small = response.length is not None and len(response.data) <= MOST_BYTES_REMEMBERED
+        if is_small and response.is_common and response.length is not None and len(self.ready) < _MOST_REMEMBERED:
             self.ready[(*key, *map(tuple, fields))] = ReadyHead(response.data, response.length, response.keep_alive)
 
     def without(self, lines: _Lines) -> bytes:
@@ -270,7 +280,7 @@ def kind_of(name: str) -> int:
     if not isinstance(name, str) or not is_token(name):
         raise LocalProtocolError(f"header field name is not a token: {name!r}")
     kind = _KINDS_BY_NAME.get(name.lower(), ORDINARY)
-    if len(_kinds) < _MOST_NAMES:
+    if len(_kinds) < _MOST_NAMES and len(name) <= 64:
         _kinds[name] = kind
     return kind
 

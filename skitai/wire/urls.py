@@ -34,13 +34,22 @@ class Url(NamedTuple):
     userinfo: tuple[str, str] | None
 
 
-@lru_cache(maxsize=2048)
+#: Characters of a URL that is remembered. Both memories are keyed by all that their function is given, and what it
+#: returns depends on nothing else and cannot be changed. Callers may make URLs of what their users send: hence a bound.
+_LONGEST_KEPT = 1024
+
+
 def parse_url(url: str, schemes: tuple[str, ...] = HTTP) -> Url:
     """Return the parts of an absolute URL of one of ``schemes``; blanks and non-ASCII characters get quoted.
 
     Raises:
         ValueError: it is none.
     """
+    return (_parse_url if len(url) <= _LONGEST_KEPT else _parse_url.__wrapped__)(url, schemes)
+
+
+@lru_cache(maxsize=2048)
+def _parse_url(url: str, schemes: tuple[str, ...]) -> Url:
     if any(c < " " or c == "\x7f" for c in url):
         raise ValueError(f"a URL must not have control characters: {url!r}")
     parts = urlsplit(url)
@@ -56,9 +65,13 @@ def parse_url(url: str, schemes: tuple[str, ...] = HTTP) -> Url:
     return Url(scheme, host, port, target, authority(scheme, host, port), userinfo)
 
 
-@lru_cache(maxsize=2048)
 def quote_target(path: str) -> str:
     """Return ``path``, which may have a query, as origin-form: with a leading slash and RFC 3986 characters only."""
+    return (_quote_target if len(path) <= _LONGEST_KEPT else _quote_target.__wrapped__)(path)
+
+
+@lru_cache(maxsize=2048)
+def _quote_target(path: str) -> str:
     path = path.partition("#")[0]
     if not path.startswith("/"):
         path = "/" + path

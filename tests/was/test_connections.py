@@ -342,3 +342,85 @@ def test_an_address_that_is_silent_holds_nobody_up(peers: Peers, monkeypatch: py
         assert was.get(f"http://two.example:{peer.port}/").getwait(4).data == b"ok"
         for filler in fillers:
             filler.close()
+
+
+# Answers belong to the call that they were sent for
+
+
+@pytest.mark.parametrize(
+    "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"]
+)
+def test_answers_behind_interim_responses_are_read_each_by_itself(peers: Peers, interim: bytes) -> None:
+    """An interim response in one read with the final one is no reason to take the final one for another."""
+    bodies = iter([b"paid", b"paid", b"paid", b"refused by the bank", b"secret of user 1", b"secret of user 2"])
+
+    def answer(received: Received, link: Link) -> None:
+        body = next(bodies)
+        status = b"201 Created" if body == b"paid" else b"402 Payment Required"
+        link.send(interim + b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
+
+    peer = peers.http(answer)
+    got = [was.post(peer.url(), b"x").getwait(5) for _ in range(6)]
+    assert [(result.code, result.content) for result in got] == [
+        (201, b"paid"), (201, b"paid"), (201, b"paid"),
+        (402, b"refused by the bank"), (402, b"secret of user 1"), (402, b"secret of user 2"),
+    ]  # fmt: skip
+    assert peer.links == 1
+
+
+def test_what_one_origin_says_before_its_answer_is_nothing_to_another(peers: Peers) -> None:
+    start = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    forging = peers.http(lambda received, link: link.send(start + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno"))
+    honest = peers.http(
+        lambda received, link: link.send(start + b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    )
+    for _ in range(4):
+        assert was.get(forging.url()).getwait(5).content == b"no"
+    for _ in range(2):
+        assert was.get(honest.url()).getwait(5).code == 404
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 204 No Content\r\nContent-Length: %d\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: %d\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\nX: %d\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nContent-Length: %d\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nX:\r\n y\r\nX: %d\r\n\r\n",
+    ],
+)
+def test_a_connection_is_not_used_again_when_a_body_may_follow_where_there_is_none(peers: Peers, head: bytes) -> None:
+    sent = Event()
+
+    def answer(received: Received, link: Link) -> None:
+        link.send(head % 17)
+        sent.wait(5)  # until the client has the answer
+        try:
+            link.send(b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\nfor somebody else")
+        except OSError:
+            return
+
+    peer = peers.http(answer)
+    first = was.get(peer.url()).getwait(5)
+    assert first.code in (204, 304)
+    second = was.get(peer.url())
+    sent.set()
+    assert (second.getwait(5).content, peer.links) == (b"", 2)
+
+
+def test_a_kept_connection_on_which_something_came_unasked_is_left(peers: Peers) -> None:
+    late = Event()
+
+    def answer(received: Received, link: Link) -> None:
+        link.reply(b"mine")
+        if late.is_set():
+            return
+        late.set()
+        link.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+
+    peer = peers.http(answer)
+    assert was.get(peer.url()).getwait(5).content == b"mine"
+    assert late.wait(5)
+    gevent.idle()
+    assert [was.get(peer.url()).getwait(5).content for _ in range(3)] == [b"mine"] * 3

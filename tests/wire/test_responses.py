@@ -30,15 +30,33 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
         (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, b"", False),
         (b"HTTP/1.2 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, b"x", True),
         (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", True),
-        (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", 204, b"", True),
-        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304, b"", True),
-        (b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", 304, b"", True),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 204, b"", True),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", 204, b"", False),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: x\r\n\r\n", 204, b"", False),
+        (b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, b"", False),
+        (b"HTTP/1.1 205 Reset\r\nContent-Length: 0\r\n\r\n", 205, b"", True),
+        (b"HTTP/1.1 205 Reset\r\nContent-Length: 1\r\n\r\nx", 205, b"x", False),
+        (b"HTTP/1.1 205 Reset\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 205, b"", False),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304, b"", False),
+        (b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", 304, b"", False),
         (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, b"", True),
         (b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", 200, b"", True),
         (b"HTTP/1.1 799 \xe9 \t\r\nContent-Length: 0\r\n\r\n", 799, b"", True),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\nx", 200, b"x", True),
         (b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n" * 5 + OK + b"Content-Length: 1\r\n\r\nx", 200, b"x", True),
-        (b"HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\nx", 200, b"x", True),
+        (b"HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\nx", 200, b"x", False),
+        # As a user agent reads servers (RFC 9112 sections 5.1, 5.2, 6.3 and 7.1).
+        (OK + b"X: one,\r\n\ttwo\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", False),
+        (OK + b"X: one \t\r\n \r\n\t  two\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", False),
+        (OK + b"Content-Length:\r\n 2\r\n\r\nok", 200, b"ok", False),
+        (OK + b"Transfer-Encoding:\r\n\tchunked\r\n\r\n0\r\n\r\n", 200, b"", False),
+        (OK + b"Content-Length \t: 2\r\n\r\nok", 200, b"ok", False),
+        (OK + b"X : y\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", False),
+        (OK + b"Content-Length: 2, 2\r\n\r\nok", 200, b"ok", False),
+        (OK + b"Content-Length: 2\r\nContent-Length: 2,2\r\n\r\nok", 200, b"ok", False),
+        (CHUNKED + b"5  \r\nhello\r\n 0 \r\n\r\n", 200, b"hello", True),
+        (CHUNKED + b"\t5\t;a=b\r\nhello\r\n000  ;x\r\n\r\n", 200, b"hello", True),
+        (CHUNKED + b"0\r\nX : y,\r\n z\r\n\r\n", 200, b"", True),
     ],
 )
 def test_accepted(data: bytes, status: int, body: bytes, keeps: bool) -> None:
@@ -71,18 +89,36 @@ def test_accepted(data: bytes, status: int, body: bytes, keeps: bool) -> None:
         b"\x15\x03\x01\x00\x02\x02\x50",
         OK + b"Content-Length: x\r\n\r\n",
         OK + b"Content-Length: -1\r\n\r\n",
-        OK + b"Content-Length: 5, 5\r\n\r\nhello",
+        OK + b"Content-Length: 5, 6\r\n\r\nhello",
+        OK + b"Content-Length: 5,\r\n\r\nhello",
+        OK + b"Content-Length: 5, 05\r\n\r\nhello",
+        OK + b"Content-Length: 5, 5\r\nContent-Length: 6\r\n\r\nhello",
+        OK + b"Content-Length: 1\r\n 2\r\n\r\nhello hello!",
+        OK + b"Content-Length: 5, 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked,\r\n chunked\r\n\r\n0\r\n\r\n",
         OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         OK + b"Content-Length:\r\n\r\n",
         OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding:\r\n\r\n",
-        OK + b"X : y\r\n\r\n",
-        OK + b"X: y\r\n z\r\n\r\n",
+        OK + b"X y: z\r\n\r\n",
+        OK + b" : y\r\n\r\n",
+        OK + b" X: y\r\n\r\n",
+        OK + b"X: y\r\n \x00z\r\n\r\n",
+        OK + b"X: y\r\n z\n\r\n",
+        OK + b"X: y\r\n" + b" z\r\n" * 200 + b"\r\n",
+        OK + b"X: y\r\n" + b" z\r\n" * 50_000,
         OK + b"X: y\rz\r\n\r\n",
         OK + b" X: y\r\n\r\n",
         CHUNKED + b"x\r\n",
+        CHUNKED + b"5 5\r\n",
+        CHUNKED + b" \r\n",
+        CHUNKED + b"5 x\r\n",
+        CHUNKED + b"5\r\n\r\nhello",
+        CHUNKED + b" " * 10_000 + b"5",
+        CHUNKED + b"0\r\n X: y\r\n\r\n",
+        CHUNKED + b"0\r\nX y: z\r\n\r\n",
         CHUNKED + b"5\r\nhelloX",
         b"HTTP/1.1 100 Continue\r\n\r\n" * 50,
         b"HTTP/1.1 100 Continue\r\n\r\n" * 50_000,  # no recursion
@@ -96,6 +132,22 @@ def test_refused(data: bytes) -> None:
     for pieces in ([data], in_bytes(data[:200_000])):
         with pytest.raises(RemoteProtocolError):
             read_response(pieces)
+
+
+def test_folded_lines_are_one_value() -> None:
+    data = OK + b"X: a,\r\n\tb \r\n  c\r\nSet-Cookie \t: d=e\r\nContent-Length: 0\r\n\r\n"
+    for pieces in ([data], in_bytes(data), *in_two(data)):
+        head, _, _ = read_response(pieces)
+        assert head is not None
+        assert head.fields == [("X", "a, b  c"), ("Set-Cookie", "d=e"), ("Content-Length", "0")]
+
+
+def test_many_blanks_are_read_in_time_that_grows_with_them() -> None:
+    """As many as fit: a pattern that tries each of them as a beginning would take minutes."""
+    blanks = b" " * 60_000
+    for data in (OK + b"X: y" + blanks + b"z\r\n\r\n", OK + b"X: y\r\n" + blanks + b"z\r\nA:" + blanks + b"\r\n\r\n"):
+        head, _, _ = read_response([data], limits=Limits(header_bytes=200_000))
+        assert head is not None
 
 
 @pytest.mark.parametrize(

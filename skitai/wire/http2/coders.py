@@ -52,9 +52,11 @@ class SectionDecoder(Decoder):
 
     def decode(self, data: bytes, raw: bool = False) -> list[HeaderTuple]:
         """See :class:`hpack.Decoder`."""
+        # The key is the encoded section, and what it means depends on nothing else than the dynamic table: all is
+        # forgotten when that changes. What is given out is a list of the caller's own.
         kept = self._kept.get(data)
         if kept is not None:
-            return kept
+            return kept.copy()
         newest = self._newest()
         try:
             fields = list(super().decode(data, raw=True))
@@ -68,7 +70,7 @@ class SectionDecoder(Decoder):
         elif len(data) <= _MOST_BYTES_KEPT:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
-            self._kept[data] = fields
+            self._kept[data] = fields.copy()
         return fields
 
     def _newest(self) -> object:
@@ -103,15 +105,18 @@ class SectionEncoder(Encoder):
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
         """See :class:`hpack.Encoder`."""
+        # The key is every field in its order, and how they are encoded depends on nothing else than the dynamic table:
+        # all is forgotten when that changes. Whether a field may be indexed follows from its name (raw_field).
         key = tuple(headers)
-        kept = self._kept.get(key)
+        kept = self._kept.get(key) if huffman else None
         if kept is not None:
             return kept
         newest, was_resized = self._newest(), self.header_table.resized
         data = bytes(super().encode(key, huffman))
         if self._newest() is not newest:
             self._kept.clear()
-        elif not was_resized:  # else it begins with the new size, which is said once
+        elif huffman and not was_resized and len(data) <= _MOST_BYTES_KEPT:
+            # One that was resized begins with the new size, which is said once.
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             self._kept[key] = data

@@ -39,7 +39,9 @@ class Refused(Exception):
         self.status = status
 
 
-# Clients choose what is remembered: past the first bound all is forgotten, past the other nothing is remembered.
+# The key is every field of the section with its pseudo-header fields, in their order, and a memory belongs to one set
+# of limits and one answer to extended CONNECT: nothing else goes into a head. No head is kept that a session writes
+# to. Clients choose what is remembered: past the first bound all is forgotten, past the other nothing is remembered.
 _MOST_KEPT: Final = 512
 _MOST_BYTES_KEPT: Final = 2048
 
@@ -242,10 +244,21 @@ def raw_fields(fields: Fields) -> list[Raw]:
     return raw
 
 
-@lru_cache(maxsize=256)
+#: Characters of trailers that are remembered: an app may put whole texts into them.
+_LONGEST_TRAILERS_KEPT: Final = 256
+
+
 def trailer_section(fields: tuple[tuple[str, str], ...]) -> list[Raw]:
     """Return trailers as an encoder takes them; those of most gRPC calls are the same. Errors as :func:`raw_fields`."""
-    return raw_fields(list(fields))
+    if sum([len(name) + len(value) for name, value in fields]) > _LONGEST_TRAILERS_KEPT:
+        return raw_fields(list(fields))
+    return list(_trailer_section(fields))
+
+
+@lru_cache(maxsize=256)
+def _trailer_section(fields: tuple[tuple[str, str], ...]) -> tuple[Raw, ...]:
+    # The key is all of the fields, which is all that goes into the result; a tuple that nobody can change.
+    return tuple(raw_fields(list(fields)))
 
 
 def _malformed(message: str) -> StreamError:

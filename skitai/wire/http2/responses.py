@@ -10,6 +10,7 @@ from skitai.wire.response import (
     DATE,
     HOP,
     LENGTH,
+    MOST_BYTES_REMEMBERED,
     SERVER,
     CommonFields,
     check_status,
@@ -18,6 +19,8 @@ from skitai.wire.response import (
     value_of,
 )
 
+# The key is the status and every field as it was given, and nothing else goes into a section, which is copied for each
+# response. Cookies are nobody else's, so a response that sets one is not remembered, nor is a large one.
 _MOST_REMEMBERED = 512
 _remembered: dict[tuple[object, ...], _Section] = {}
 
@@ -90,7 +93,8 @@ def _section(status: int, fields: Fields) -> _Section:
         pass
     fields = [(name, value) for name, value in fields]
     section = _Section(status, fields)
-    if not any(name == b"set-cookie" for name, _ in section.raw):  # those are nobody else's
+    size = sum([len(name) + len(value) for name, value in section.raw])
+    if size <= MOST_BYTES_REMEMBERED and not any(name == b"set-cookie" for name, _ in section.raw):
         if len(_remembered) >= _MOST_REMEMBERED:
             _remembered.clear()
         _remembered[(status, *fields)] = section
