@@ -151,14 +151,15 @@ STATUS_LINES = st.sampled_from(
      b"HTTP/1.1 304 OK", b"HTTP/1.1 100 OK", b"HTTP/1.1 101 OK", b"HTTP/1.1 103 OK", b"HTTP/1.1 200", b"HTP"]
 )  # fmt: skip
 FIELD_LINES = st.sampled_from(
-    [b"Content-Length: 0", b"Content-Length: 2", b"Content-Length: 3", b"content-length:2", b"Content-Length: 2, 2",
+    [b"Content-Length: 0", b"Content-Length: 38", b"Content-Length: 2", b"Content-Length: 3", b"content-length:2", b"Content-Length: 2, 2",
      b"Content-Length : 2", b"Transfer-Encoding: chunked", b"Connection: close", b"Connection: keep-alive",
      b"Content-Encoding: br", b"X: 1", b"X: 2", b" folded", b""]
 )  # fmt: skip
 SECTIONS = st.builds(
     lambda line, fields: b"\r\n".join([line, *fields]) + b"\r\n\r\n", STATUS_LINES, st.lists(FIELD_LINES, max_size=3)
 )
-BODIES = st.sampled_from([b"", b"ab", b"cde", b"2\r\nab\r\n0\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+ANOTHER = b"HTTP/1.1 402 No\r\nContent-Length: 0\r\n\r\n"
+BODIES = st.sampled_from([b"", b"ab", ANOTHER, b"cde", b"2\r\nab\r\n0\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
 MESSAGES = st.builds(
     lambda interim, section, body: b"".join(interim) + section + body,
     st.lists(st.sampled_from([CONTINUE, b"HTTP/1.1 103 Hints\r\nX: 1\r\n\r\n"]), max_size=2),
@@ -175,6 +176,25 @@ def test_it_never_says_anything_else_than_a_fresh_reader(messages: list[tuple[by
         for data, method, cut in messages:
             for pieces in ([data], [data[:cut], data[cut:]] if 0 < cut < len(data) else [data]):
                 assert read_with(memory, pieces, method) == read(pieces, method)
+
+
+# Responses whose bodies are as long as other responses, or are such: what a server sends that wants to be misread.
+TAILS = [b"HTTP/1.1 402 No\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\n"]
+HOSTILE = st.builds(
+    lambda interim, status, body: (
+        interim + b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
+    ),
+    st.sampled_from([b"", CONTINUE, b"HTTP/1.1 103 Hints\r\n\r\n"]),
+    st.sampled_from([200, 201]),
+    st.sampled_from([b"", *TAILS, b"x" * len(TAILS[0])]),
+)
+
+
+@given(st.lists(HOSTILE, min_size=1, max_size=6))
+def test_nor_when_servers_mean_it(messages: list[bytes]) -> None:
+    memory = WholeResponses(LIMITS)
+    for data in messages * 3 + [CONTINUE + tail for tail in TAILS]:
+        assert read_with(memory, [data]) == read([data])
 
 
 def test_nor_wherever_a_response_is_cut() -> None:
