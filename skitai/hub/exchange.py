@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from skitai.errors import LocalProtocolError, RemoteProtocolError
+from skitai.errors import ClientDisconnected, LocalProtocolError, RemoteProtocolError
 from skitai.hub.connection import MOST_AT_ONCE
 from skitai.hub.websocket_carrier import ConnectionCarrier
+from skitai.net.turns import Stint
 from skitai.wire.fields import Fields
 from skitai.wire.http1 import RequestHead, chunk, last_chunk
 from skitai.wire.response import BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead, serialize_interim
@@ -61,6 +62,7 @@ class Exchange:
     finished_at = 0.0
     trailers: Fields | None = None
     is_pushed = False
+    _stint: Stint | None = None
     _transaction: Transaction | None = None
 
     def __init__(self, session: Any, connection: Connection, head: RequestHead) -> None:
@@ -141,6 +143,18 @@ class Exchange:
             key = "HTTP_" + key
         return self.head.environ.get(key, default)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing can be sent any more: the client has given the request up, or its connection is lost.
+
+        A client that has only ended its own side, as one does that still waits for the answer, is not gone.
+        """
+        raise NotImplementedError
+
+    def client_disconnected(self) -> bool:
+        """``environ["skitai.client_disconnected"]``: see :attr:`is_gone`. True as well when the response has ended."""
+        return self.is_finished or self.is_gone
+
     # The response. Either respond(), or start() or start_with() and then write(), send_file() and finish().
 
     def respond(self, status: int, fields: Fields, body: bytes, reason: str | None = None) -> None:
@@ -171,11 +185,33 @@ class Exchange:
         raise NotImplementedError
 
     def write(self, data: bytes) -> None:
-        """Send a part of the body; the calling greenlet waits for a slow client.
+        """Send a part of the body; the calling greenlet waits for a slow client, and lets all others have their turn.
 
         Bytes past the Content-Length are dropped; for HEAD all are.
         """
         raise NotImplementedError
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the response has begun, and nothing of a further part would be sent: all of its length was, or it is
+        one without a body."""
+        raise NotImplementedError
+
+    def give_way(self) -> None:
+        """Between two parts of the body: let all others have their turn, if this response had its own.
+
+        Raises:
+            ClientDisconnected: the client is gone.
+        """
+        if self.is_gone:
+            raise ClientDisconnected("the client closed the connection")
+        stint = self._stint
+        if stint is None:
+            self._stint = Stint()  # the time of the first part is that of the call, as in all others
+            return
+        stint.share()
+        if self.is_gone:
+            raise ClientDisconnected("the client closed the connection")
 
     def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
         """Send ``count`` bytes of a regular file from ``offset`` as a part of the body."""
@@ -250,7 +286,7 @@ class Http1Exchange(Exchange):
         size = len(body)
         if self._send_again(status, reason, fields, size, body):
             return
-        response = self._begin(status, reason, fields, size if size or self.method != "HEAD" else None, True)
+        response = self._begin(status, reason, fields, size if size or self.method != "HEAD" else None)
         if response.framing == NO_BODY:
             self.connection.send(response.data)
         elif response.length == size <= MOST_JOINED:
@@ -272,7 +308,7 @@ class Http1Exchange(Exchange):
         """See :class:`Exchange`."""
         if self._send_again(status, reason, fields, length, data):
             return True
-        self._response = response = self._begin(status, reason, fields, length, length == len(data))
+        self._response = response = self._begin(status, reason, fields, length)
         if response.framing == BY_LENGTH and response.length == len(data) <= MOST_JOINED:
             self._left = 0
             self.bytes_out = len(data)
@@ -301,6 +337,18 @@ class Http1Exchange(Exchange):
                 self.connection.send(data)
         if before // MOST_AT_ONCE != self.bytes_out // MOST_AT_ONCE:
             self.connection.give_way()
+        self.give_way()
+
+    @property
+    def is_gone(self) -> bool:
+        """See :class:`Exchange`."""
+        return self.connection.is_closed
+
+    @property
+    def is_full(self) -> bool:
+        """See :class:`Exchange`."""
+        response = self._response
+        return response is not None and (response.framing == NO_BODY or self._left == 0)
 
     def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
         """See :class:`Exchange`; by sendfile(2) if possible."""
@@ -353,23 +401,23 @@ class Http1Exchange(Exchange):
     def abort(self) -> None:
         """See :class:`Exchange`; breaks the connection."""
         # Where the end of the connection is the end of the body, only a reset says that something is missing.
-        is_abrupt = not self.is_finished and self._response is not None and self._response.framing == UNTIL_CLOSE
-        if not self.is_finished:
-            self.is_finished = True
-            if self.began:
-                self._log()
+        if self.is_finished:
+            return  # the connection may carry another request by now
+        is_abrupt = self._response is not None and self._response.framing == UNTIL_CLOSE
+        self.is_finished = True
+        if self.began:
+            self._log()
         self.connection.abort(is_abrupt=is_abrupt)
 
-    def _begin(
-        self, status: int, reason: str | None, fields: Fields, length: int | None, is_whole: bool = False
-    ) -> ResponseHead:
+    def _begin(self, status: int, reason: str | None, fields: Fields, length: int | None) -> ResponseHead:
         if self.is_started:
             raise LocalProtocolError("the response has begun already")
         server = self.connection.server
         head = self.head
         keep_alive = head.keep_alive and not server.is_stopping
-        if is_whole and self.session.has_large_rest(self):
-            # The connection closes after this response, and the client must know before it sends its next request.
+        if self.most_body_bytes and self.session.has_large_rest(self):
+            # The connection closes after this response, unless the app reads the rest of the body while it responds,
+            # and the client must know before it sends its next request (RFC 9112 section 9.6).
             keep_alive = False
         if self.refusal is not None:
             # The body broke the rules while the app read it, so what the app makes of it does not count.

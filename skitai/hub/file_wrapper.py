@@ -33,7 +33,11 @@ class FileWrapper:
         return data
 
     def rest(self) -> tuple[int, int] | None:
-        """Return (offset, bytes left) when this is a regular file on disk, else ``None``."""
+        """Return (offset, bytes left) when this is a regular file on disk, else ``None``.
+
+        Some files have another content than their size says: 0 in /proc, a page in /sys. They take no blocks of a
+        disk, and are read until they end.
+        """
         file = _plain_file(self.filelike)
         if file is None:
             return None
@@ -43,7 +47,7 @@ class FileWrapper:
         except (OSError, ValueError):
             return None
         status = os.fstat(number)
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode) or not status.st_blocks:
             return None
         return offset, max(0, status.st_size - offset)
 

@@ -37,8 +37,8 @@ class Http1Session:
     """See the module. One object lives as long as its connection."""
 
     __slots__ = (
-        "_connection", "_dropped", "_exchange", "_keep_alive", "_limits", "_parts", "_reader", "_received", "_since",
-        "_state", "_stopped_at", "_stream",
+        "_connection", "_dropped", "_exchange", "_goes_on", "_keep_alive", "_limits", "_parts", "_reader", "_received",
+        "_since", "_state", "_stopped_at", "_stream",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -53,6 +53,7 @@ class Http1Session:
         self._since = 0.0
         self._stopped_at: float | None = None  # while a body is received: when its clock was stopped, if it was
         self._dropped = 0
+        self._goes_on = False  # the next request, or the rest of a body, is taken from the buffer in a moment
         self._keep_alive = TICK + self._limits.keep_alive
         connection.deadline = sweep.now + TICK + self._limits.header_time
 
@@ -69,24 +70,33 @@ class Http1Session:
                 return
             if head is not None:
                 self._begin(head)
+                return
+            is_first = not reader.buffered
+            reader.feed(data)
+            if self._goes_on:  # with what came before
+                self._pause_when_full()
             else:
-                is_first = not reader.buffered
-                reader.feed(data)
                 self._next_request(is_first)
             return
         if self._state == _FIRST:
             self._receive_first(data)
             return
         reader.feed(data)
-        if self._state == _APP and self._stream is None:
-            if reader.buffered > MOST_PIPELINED:
-                self._connection.pause()
+        if self._goes_on or (self._state == _APP and self._stream is None):
+            self._pause_when_full()
         else:
             self._next_of_body()
+
+    def _pause_when_full(self) -> None:
+        """Read no more while a client sends ahead of its answers; who takes from the buffer reads on."""
+        if self._reader.buffered > MOST_PIPELINED:
+            self._connection.pause()
 
     def end_of_input(self) -> None:
         """The client sends no more. It may still wait for an answer."""
         self._reader.feed_eof()
+        if self._goes_on:
+            return
         if self._state in (_HEAD, _FIRST):
             if self._reader.is_between:
                 self._connection.abort()
@@ -158,6 +168,7 @@ class Http1Session:
             self._refuse(error)
             return
         if head is None:
+            self._connection.resume()
             if self._connection.input_ended:
                 self._connection.abort()
             elif is_first and self._reader.buffered:  # an empty line is no request that has begun
@@ -257,6 +268,7 @@ class Http1Session:
                     # A chunk has begun that breaks the limit: its client need not send it all to hear of it.
                     self._body_failed(_too_large(exchange.most_body_bytes))
                 else:
+                    self._connection.resume()
                     self._run_clock()
                 return
             if event is END:
@@ -387,9 +399,11 @@ class Http1Session:
         if self._stream is None:
             return False
         length = exchange.head.length
+        if length is None:  # in chunks: how much is to come only the client knows
+            return not self._stream.has_ended
         # A client that still waits for 100 may send the body or not, so where the next request begins is not known.
         is_uninvited = "HTTP_EXPECT" in exchange.head.environ and not exchange.bytes_in
-        return is_uninvited or (length is not None and length - exchange.bytes_in > MOST_DROPPED)
+        return is_uninvited or length - exchange.bytes_in > MOST_DROPPED
 
     def _drop_rest_of_body(self, exchange: Http1Exchange) -> None:
         """An app answered without reading the whole body: a small rest is dropped, a large one ends the connection."""
@@ -404,7 +418,7 @@ class Http1Session:
         self._stopped_at = None
         self._run_clock()
         self._connection.resume()
-        get_hub().loop.run_callback(self._go_on)
+        self._go_on_soon()
 
     def _ready_for_next(self) -> None:
         self._state = _HEAD
@@ -418,10 +432,16 @@ class Http1Session:
     def _next_of_pipeline(self) -> None:
         # From the hub: a greenlet must not dispatch, and a long pipeline must not be a deep stack.
         self._connection.deadline = sweep.now + TICK + self._limits.header_time
+        self._go_on_soon()
+        if self._reader.buffered <= MOST_PIPELINED:  # else what waits is taken first
+            self._connection.resume()
+
+    def _go_on_soon(self) -> None:
+        self._goes_on = True
         get_hub().loop.run_callback(self._go_on)
-        self._connection.resume()
 
     def _go_on(self) -> None:
+        self._goes_on = False
         if self._connection.is_closed or self._connection.is_lingering:
             return
         if self._state == _HEAD:

@@ -62,14 +62,13 @@ class Http2Exchange(Exchange):
 
     Attributes:
         incoming: the request body on its way, ``None`` when there is none. tunnel: what an extended CONNECT asks for.
-        is_gone: the stream was reset, or the connection is closed: nothing can be sent.
         held: bytes of the response that wait for the client, ``None`` while none do.
     """
 
     session: Http2Session
     incoming: Http2Body | Http2Tunnel | None = None
     tunnel: Http2Tunnel | None = None
-    is_gone = False
+    _is_lost = False
     _section: ResponseSection | None = None
     _is_head_sent = False
     _left: int | None = None
@@ -119,12 +118,25 @@ class Http2Exchange(Exchange):
         """See :class:`Exchange`."""
         section = self._begun()
         if not section.has_body:
+            if not self._is_head_sent:
+                self._send_head(True)
             return
         if self._left is not None:
             data = data[: self._left]
             self._left -= len(data)
         if data or not self._is_head_sent:
             self._send(data, False)
+        self.give_way()
+
+    @property
+    def is_gone(self) -> bool:
+        """See :class:`Exchange`: the stream was reset, or the connection is closed."""
+        return self._is_lost
+
+    @property
+    def is_full(self) -> bool:
+        """See :class:`Exchange`."""
+        return self._section is not None and (not self._section.has_body or self._left == 0)
 
     def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
         """See :class:`Exchange`."""
@@ -141,7 +153,8 @@ class Http2Exchange(Exchange):
             return
         section = self._begun()
         if not section.has_body:
-            self._send_head(True)
+            if not self._is_head_sent:
+                self._send_head(True)
         elif self._left:
             self.abort()
             return
@@ -224,7 +237,7 @@ class Http2Exchange(Exchange):
 
     def lose(self) -> None:
         """The stream is over."""
-        self.is_gone = True
+        self._is_lost = True
         if self.incoming is not None:
             self.incoming.fail(ClientDisconnected("the client gave the request up"))
         self.window_opened()
@@ -295,7 +308,7 @@ class Http2Exchange(Exchange):
                 break
         session.flush()
         if before // MOST_AT_ONCE != self.bytes_out // MOST_AT_ONCE:
-            gevent.sleep(0)  # let all others have a turn
+            gevent.sleep(0)  # a single large part may have taken long as well
 
     def _wait_for_window(self, size: int) -> None:
         session = self.session

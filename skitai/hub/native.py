@@ -81,6 +81,9 @@ class NativeHandler(WsgiHandler):
         if handle is None:
             super().serve(exchange)
             return
+        if exchange.is_gone:
+            self._give_up(exchange)
+            return
         try:
             try:
                 status, reason, fields, body = handle(exchange, self.point)

@@ -16,7 +16,7 @@ from greenlet import getcurrent
 
 from skitai.errors import ClientDisconnected
 from skitai.net.timers import NEVER, TICK, sweep
-from skitai.net.turns import current
+from skitai.net.turns import Stint, current
 from skitai.wire.ws_frames import ABNORMAL, GOING_AWAY
 from skitai.wire.ws_messages import Close, Event, Failure, Ping
 
@@ -72,8 +72,8 @@ class WebSocketSession:
 
     __slots__ = (
         "_carrier", "_engine", "_has_input_ended", "_heard", "_held", "_keep_alive", "_limits", "_loop", "_on_end",
-        "_ping", "_pinged", "_reason", "_servant", "_state", "_thread", "_turns", "_waiters", "began", "bytes_in",
-        "bytes_out", "deadline",
+        "_ping", "_pinged", "_reason", "_servant", "_state", "_stint", "_thread", "_turns", "_waiters", "began",
+        "bytes_in", "bytes_out", "deadline",
     )  # fmt: skip
 
     is_idle = False  # a stop drains it, and does not just close it
@@ -102,6 +102,7 @@ class WebSocketSession:
         self._loop = get_hub().loop
         self._thread = _thread()
         self._turns = current()
+        self._stint: Stint | None = None  # of whoever sends
         self._heard = self._pinged = self.began = sweep.now
         self.bytes_in = self.bytes_out = 0
         self.deadline = NEVER
@@ -220,6 +221,11 @@ class WebSocketSession:
         self._check_open()
         self._submit(self._engine.data_frame(opcode, payload))
         self.wait_until_drained()
+        if self._thread == _thread():
+            if self._stint is None:
+                self._stint = Stint()
+            else:
+                self._stint.share()
 
     def send_ping(self, payload: bytes, is_pong: bool = False) -> None:
         """Send a ping, or a pong that nobody asked for."""

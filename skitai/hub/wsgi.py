@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Methods whose request must say how long its body is (RFC 9110 section 15.5.12).
 _NEED_LENGTH = frozenset({"POST", "PUT", "PATCH"})
+#: How the request log shows that the client had gone before its request was begun; nginx calls it so too.
+CLIENT_CLOSED_REQUEST = 499
 _ALLOW = [("Allow", ", ".join(sorted(METHODS)))]
 
 
@@ -137,6 +139,9 @@ class WsgiHandler:
 
     def serve(self, exchange: Exchange) -> None:
         """Call the app and send what it returns; runs on a worker greenlet, in a slot."""
+        if exchange.is_gone:
+            self._give_up(exchange)
+            return
         response = WsgiResponse(exchange)
         app = None
         result: Any = None
@@ -154,6 +159,12 @@ class WsgiHandler:
         finally:
             if result.__class__ is not list:
                 self._close(exchange, result)
+
+    def _give_up(self, exchange: Exchange) -> None:
+        """The client went while its request waited for a slot: nobody wants an answer."""
+        self._slots.release()
+        exchange.status = CLIENT_CLOSED_REQUEST
+        exchange.abort()
 
     def _broke_off(self, exchange: Exchange, app: Any, error: BaseException) -> None:
         """A call of the app ended with an exception: answer, and pass on only what ends the greenlet itself."""

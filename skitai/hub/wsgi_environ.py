@@ -67,6 +67,7 @@ class Environs:
         environ["CHANNEL_CREATED"] = connection.created
         environ["wsgi.input"] = exchange.body or io.BytesIO()
         environ["skitai.was"] = was
+        environ["skitai.client_disconnected"] = exchange.client_disconnected
         if head.version != 11:
             environ["SERVER_PROTOCOL"] = f"HTTP/{exchange.version}"
         if "HTTP_CONNECTION" in environ:
@@ -105,4 +106,5 @@ class Environs:
             "wsgi.url_scheme": listener.scheme,
             "wsgi.input": None,
             "skitai.was": None,
+            "skitai.client_disconnected": None,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -10,7 +10,7 @@ from skitai.errors import LocalProtocolError
 from skitai.hub.exchange import Exchange
 from skitai.hub.file_wrapper import FileWrapper
 from skitai.wire.fields import Fields
-from skitai.wire.response import reason_phrase
+from skitai.wire.response import WITHOUT_BODY, reason_phrase
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
@@ -90,20 +90,42 @@ class WsgiResponse:
         if isinstance(result, (list, tuple)):
             result = [_bytes(each) for each in result]
             length = sum(map(len, result))
-        parts = iter(result)
-        if not self._has_begun and self._status:
+        parts = iter(result)  # also of what is not asked: a result that is no iterable is a mistake for HEAD as well
+        if not self._has_begun and self._status and not self._has_no_body:
             first = next(parts, None)
-            if first and self._is_whole(_bytes(first), length):
-                for _ in parts:  # nothing is sent any more; what an app does after its last yield is still done
-                    pass
+            if first and (self._is_whole(_bytes(first), length) or self._exchange.is_full):
+                self._exchange.finish()
+                next(parts, None)  # what an app does after its last yield is still done
                 return
+            self._write_parts(parts, length)
+        elif not self._status or not (self._has_no_body or self._exchange.is_full):
+            self._write_parts(parts, length)
+        # Nothing was written: a response to HEAD need not say how long that of GET would be.
+        self._begin((length or None) if self._exchange.method == "HEAD" else 0)
+        self._exchange.finish()
+
+    def _write_parts(self, parts: Iterator[Any], length: int | None) -> None:
+        """Write parts until nothing more would be sent (PEP 3333, "Handling the Content-Length Header").
+
+        One part is asked for beyond that, so that an app does what it does after its last yield.
+        """
+        exchange = self._exchange
         for part in parts:
+            if self._has_no_body:  # said by an app that is a generator, with its first part
+                return
             if part:
                 self._begin(length)
-                self._exchange.write(_bytes(part))
-        # Nothing was written: a response to HEAD need not say how long that of GET would be.
-        self._begin(None if self._exchange.method == "HEAD" else 0)
-        self._exchange.finish()
+                exchange.write(_bytes(part))
+                if exchange.is_full:
+                    exchange.finish()
+                    next(parts, None)
+                    return
+            else:
+                exchange.give_way()
+
+    @property
+    def _has_no_body(self) -> bool:
+        return self._status in WITHOUT_BODY or self._exchange.method == "HEAD"
 
     def _is_whole(self, first: bytes, length: int | None) -> bool:
         """Begin with the first part; most bodies that are no list have only that, and its length in Content-Length."""

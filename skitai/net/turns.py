@@ -86,6 +86,35 @@ class Turns:
         return f"<Turns, {len(self._queue)} wait>"
 
 
+class Stint:
+    """What a greenlet computes between two chances of all others, for those that make something in many parts.
+
+    After each part it calls :meth:`share`. A part that waits for something has given all others their turn; one that
+    only computes has not, however small it is.
+    """
+
+    __slots__ = ("_began", "_iteration", "_loop", "_turns")
+
+    def __init__(self) -> None:
+        self._turns = current()
+        self._loop = get_hub().loop
+        self._iteration = self._loop.iteration
+        self._began = perf_counter()
+
+    def share(self) -> None:
+        """Let all others have their turn, when this greenlet has had more of one than its share. Never in the hub."""
+        iteration = self._loop.iteration
+        if iteration == self._iteration:
+            now = perf_counter()
+            if now - self._began < SLICE:
+                return
+            self._turns.spend(now - self._began)
+            self._turns.wait()
+            iteration = self._loop.iteration
+        self._iteration = iteration
+        self._began = perf_counter()
+
+
 def current() -> Turns:
     """Return those of this thread's hub, made on first use."""
     hub = get_hub()

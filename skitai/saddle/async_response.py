@@ -173,6 +173,7 @@ class ResProxy(Body):
 
     def close(self) -> None:
         """Drop what is not sent. Requests under way end by themselves, and the handler gets their results."""
+        self._open()  # a server that is asked by HEAD iterates over nothing
         self._is_over = True
         self._pieces = []
         self._news.set()

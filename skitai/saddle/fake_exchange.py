@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from skitai.errors import ClientDisconnected, LocalProtocolError
 from skitai.wire.fields import Fields, find
-from skitai.wire.response import CommonFields, ResponseHead
+from skitai.wire.response import WITHOUT_BODY, CommonFields, ResponseHead
 from skitai.wire.target import decode_path, split_target
 from skitai.wire.txn import Transaction
 
@@ -98,10 +98,18 @@ class FakeExchange:
         Raises:
             ClientDisconnected: the client of this test has gone.
         """
-        if self.method != "HEAD" and self.status not in (204, 304):
+        if not self.is_full:
             self.content += data
         if self._patience is not None and len(self.content) > self._patience:
             raise ClientDisconnected("the client of this test has gone")
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing of a further piece would be taken."""
+        return self.is_started and (self.method == "HEAD" or self.status in WITHOUT_BODY)
+
+    def give_way(self) -> None:
+        """There is nobody else in a test."""
 
     def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
         """Take a piece of the body from a file."""

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
-import gevent
-
 from skitai.errors import ClientDisconnected, GrpcError
 from skitai.saddle.grpc_call import GrpcCall
 from skitai.saddle.streams import Body
 from skitai.wire.fields import Fields
-
-#: Messages that are sent before others have a turn.
-MOST_AT_ONCE = 32
 
 #: Makes the status of what a function raised.
 Explain = Callable[[BaseException], GrpcError]
@@ -111,9 +106,7 @@ class Messages(GrpcReply):
 
     def _send_all(self, exchange: Any) -> None:
         call = self._call
-        for number, message in enumerate(self._content, 1):
-            if not number % MOST_AT_ONCE:
-                gevent.sleep(0)  # small messages fill a window for a long time in which nobody else would have a turn
+        for message in self._content:
             call.check()
             data = call.frame(message)
             if not exchange.is_started:

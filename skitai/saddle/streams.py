@@ -96,8 +96,12 @@ class Stream(Body):
             exchange.start(status, fields, reason, self.length)
             if not is_head:
                 for piece in self._pieces:
+                    if exchange.is_full:  # nothing of it would be sent
+                        break
                     if piece:
                         exchange.write(piece)
+                    else:
+                        exchange.give_way()
             exchange.finish()
         finally:
             self.close()
@@ -147,11 +151,18 @@ def _read(file: Any, count: int) -> Iterator[bytes]:
         yield piece
 
 
+def _is_on_disk(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_blocks > 0
+
+
 def file_extent(file: Any) -> tuple[int, int] | None:
-    """Return (position, bytes from there to the end) of an open regular file, ``None`` for anything else."""
+    """Return (position, bytes from there to the end) of an open regular file on disk, ``None`` for anything else.
+
+    A file that takes no blocks of a disk, as those of /proc and /sys, may have another content than its size says.
+    """
     try:
         status = os.fstat(file.fileno())
         position = file.tell()
     except (AttributeError, OSError, ValueError):
         return None
-    return (position, max(0, status.st_size - position)) if stat.S_ISREG(status.st_mode) else None
+    return (position, max(0, status.st_size - position)) if _is_on_disk(status) else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from skitai.errors import ConnectionFailed, GrpcCode, GrpcError, ReadTimeout, RemoteProtocolError, WriteTimeout
 from skitai.net import pool as workers
+from skitai.net.turns import Stint
 from skitai.was import _settings
 from skitai.was._http2_stream import NotProcessed
 from skitai.was._http_attempt import HttpAttempt
@@ -146,8 +147,10 @@ class GrpcStream:
     def _send_body(self, attempt: GrpcAttempt, pieces: Iterable[bytes]) -> None:
         stream = self._stream
         attempt.run.activate()  # a generator is the caller's code
+        stint = Stint()
         try:
             for piece in pieces:
+                stint.share()
                 if self._attempt is not attempt or not stream.can_send:
                     return
                 stream.send(piece)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from skitai.errors import ConnectionFailed, ReadTimeout, WriteTimeout
 from skitai.net import pool as workers
+from skitai.net.turns import Stint
 from skitai.was import _settings
 from skitai.was._http2_connection import Http2Connection
 from skitai.was._http2_stream import Http2Stream, NotProcessed
@@ -77,8 +78,10 @@ class Http2Attempt:
 
     def _send_body(self, attempt: HttpAttempt, pieces: tuple[bytes, ...]) -> None:
         stream: Http2Stream = self._stream
+        stint = Stint()
         try:
             for piece in pieces:
+                stint.share()
                 if piece:
                     for start in range(0, len(piece), 65_536):
                         stream.send(piece[start : start + 65_536])

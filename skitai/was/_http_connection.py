@@ -10,6 +10,7 @@ from skitai.errors import ConnectionFailed, PeerClosed, ReadTimeout, RemoteProto
 from skitai.net import pool as workers
 from skitai.net.channel import Channel
 from skitai.net.stream import Stream
+from skitai.net.turns import Stint
 from skitai.was import _settings
 from skitai.wire.codings import ContentDecoder
 from skitai.wire.fields import Fields, find
@@ -87,8 +88,10 @@ class HttpConnection:
             workers.spawn(self._send_body, attempt, pieces, getattr(body, "length", 0) is None)
 
     def _send_body(self, attempt: HttpAttempt, pieces: Iterable[bytes], is_chunked: bool) -> None:
+        stint = Stint()
         try:
             for piece in pieces:
+                stint.share()
                 if not piece:
                     continue
                 self._stream.write(chunk(piece) if is_chunked else piece)

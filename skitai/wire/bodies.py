@@ -41,8 +41,8 @@ class Body(Protocol):
     def announced(self) -> int:
         """Bytes that the peer has said will follow."""
 
-    def decode(self, data: bytes) -> tuple[bytes, bytes, bool]:
-        """Return (content found, bytes not used, whether the body ended)."""
+    def decode(self, data: bytes, start: int) -> tuple[bytes, int, bool]:
+        """Return (content found in ``data[start:]``, where what was not used begins, whether the body ended)."""
 
     def end_of_input(self) -> None:
         """The peer will send no more. Returns when that ends the body, else raises RemoteProtocolError."""
@@ -54,14 +54,11 @@ class LengthBody:
     def __init__(self, length: int) -> None:
         self.announced = length
 
-    def decode(self, data: bytes) -> tuple[bytes, bytes, bool]:
+    def decode(self, data: bytes, start: int) -> tuple[bytes, int, bool]:
         """See :class:`Body`."""
-        if len(data) < self.announced:
-            self.announced -= len(data)
-            return data, b"", False
-        content, rest = data[: self.announced], data[self.announced :]
-        self.announced = 0
-        return content, rest, True
+        end = min(start + self.announced, len(data))
+        self.announced -= end - start
+        return data[start:end], end, not self.announced
 
     def end_of_input(self) -> None:
         """See :class:`Body`."""
@@ -73,9 +70,9 @@ class UntilCloseBody:
 
     announced = 0
 
-    def decode(self, data: bytes) -> tuple[bytes, bytes, bool]:
+    def decode(self, data: bytes, start: int) -> tuple[bytes, int, bool]:
         """See :class:`Body`."""
-        return data, b"", False
+        return data[start:], len(data), False
 
     def end_of_input(self) -> None:
         """See :class:`Body`."""
@@ -104,16 +101,16 @@ class ChunkedBody:
         self._has_ended = False
         self._step: Callable[[bytes, int, list[bytes]], int] = self._chunk_head
 
-    def decode(self, data: bytes) -> tuple[bytes, bytes, bool]:
+    def decode(self, data: bytes, start: int) -> tuple[bytes, int, bool]:
         """See :class:`Body`."""
         parts: list[bytes] = []
-        position = 0
+        position = start
         while position < len(data) and not self._has_ended:
             before = position
             position = self._step(data, position, parts)
             if position == before:
                 break
-        return b"".join(parts), data[position:], self._has_ended
+        return b"".join(parts), position, self._has_ended
 
     def end_of_input(self) -> None:
         """See :class:`Body`."""

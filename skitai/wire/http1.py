@@ -79,7 +79,7 @@ class RequestReader(Reader[RequestHead]):
         Raises:
             RemoteProtocolError: as :meth:`next`.
         """
-        if self._buffer or self._body is not None or self._wants_end:
+        if not self.is_between:
             return None
         if len(data) <= SMALL:
             head = self._memory.heads.get(data)
@@ -162,12 +162,12 @@ class RequestReader(Reader[RequestHead]):
 
     def _skip_empty_lines(self, buffer: bytes) -> RequestHead | None:
         end = 2
-        while buffer.startswith(b"\r\n", end):
+        while end <= _MOST_LEADING and buffer.startswith(b"\r\n", end):
             end += 2
         self._skipped += end
         if self._skipped > _MOST_LEADING:
             raise RemoteProtocolError("too many empty lines before the request line")
-        self._buffer = buffer[end:]
+        self._start += end
         return self._next_head()
 
 

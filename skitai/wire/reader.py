@@ -18,6 +18,9 @@ class Reader(Generic[Head]):
 
     A message is read in three states: its head while there is no ``_body``, then its body, then ``_wants_end`` for the
     one call of :meth:`next` that gives the END for which the last bytes of the body left no room.
+
+    What was given out stays in the buffer, in front of ``_start``, until bytes are fed again: taking one message out of
+    many must not cost a copy of all that wait behind it.
     """
 
     #: Header sections are read as a user agent reads those of servers.
@@ -26,6 +29,7 @@ class Reader(Generic[Head]):
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._buffer = b""
+        self._start = 0
         self._checker: LineChecker | None = None  # of a header section that came in more than one piece
         self._body: Body | None = None
         self._is_over = False
@@ -33,7 +37,9 @@ class Reader(Generic[Head]):
 
     def feed(self, data: bytes) -> None:
         """Take bytes of the peer; call :meth:`next` until it returns ``None``."""
-        self._buffer = self._buffer + data if self._buffer else data
+        rest = self.leftover
+        self._buffer = rest + data if rest else data
+        self._start = 0
 
     def feed_eof(self) -> None:
         """The peer sends no more."""
@@ -54,18 +60,18 @@ class Reader(Generic[Head]):
 
     def take_rest(self) -> bytes:
         """Return the bytes that are left, and forget them: they belong to another protocol."""
-        rest, self._buffer = self._buffer, b""
+        rest, self._buffer, self._start = self.leftover, b"", 0
         return rest
 
     @property
     def buffered(self) -> int:
         """Bytes fed and not yet given out."""
-        return len(self._buffer)
+        return len(self._buffer) - self._start
 
     @property
     def leftover(self) -> bytes:
         """Bytes fed and not yet given out; behind a switch of protocols they belong to the next one."""
-        return self._buffer
+        return self._buffer[self._start :] if self._start else self._buffer
 
     @property
     def announced(self) -> int:
@@ -75,11 +81,11 @@ class Reader(Generic[Head]):
     @property
     def is_between(self) -> bool:
         """Whether no message has begun: the only state in which a connection may end in peace."""
-        return self._body is None and not self._buffer and not self._wants_end
+        return self._body is None and len(self._buffer) == self._start and not self._wants_end
 
     def _next_of_body(self, body: Body) -> Data | End | None:
-        if self._buffer:
-            content, self._buffer, ended = body.decode(self._buffer)
+        if len(self._buffer) > self._start:
+            content, self._start, ended = body.decode(self._buffer, self._start)
             if ended:
                 self._body = None
                 self._wants_end = bool(content)
@@ -93,15 +99,16 @@ class Reader(Generic[Head]):
         return None
 
     def _next_head(self) -> Head | None:
-        buffer = self._buffer
-        end = buffer.find(b"\r\n\r\n", max(self._checker.seen - 3, 0) if self._checker is not None else 0) + 4
-        if end < 4 or buffer[:2] == b"\r\n":
-            return self._incomplete(buffer)
-        data = buffer[:end]
-        head = self._parse(data) if end <= self._limits.header_bytes else None
+        buffer, start = self._buffer, self._start
+        checked = max(self._checker.seen - 3, 0) if self._checker is not None else 0
+        end = buffer.find(b"\r\n\r\n", start + checked) + 4
+        if end < 4 or buffer.startswith(b"\r\n", start):
+            return self._incomplete(self.leftover)
+        data = buffer[start:end]
+        head = self._parse(data) if len(data) <= self._limits.header_bytes else None
         if head is None:
             self._refuse(data)
-        self._buffer = buffer[end:]
+        self._start = end
         self._checker = None
         return head
 

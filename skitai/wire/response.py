@@ -79,8 +79,10 @@ class ResponseHead:
             length = lines.length
         if lines.is_last:
             keep_alive = False
-        if method == "HEAD" or status in _WITHOUT_BODY:
+        if method == "HEAD" or status in WITHOUT_BODY:
             framing = NO_BODY
+            if status == 205:  # its length is said and is 0 (RFC 9110 section 15.3.6)
+                length = 0
             if status == 304:
                 # RFC 9110 section 8.6: it would be that of the 200, which only the app knows.
                 length = lines.length
@@ -180,7 +182,8 @@ def _make_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
     return _Lines("".join(texts).encode("latin-1"), length, is_last, has_date, has_server)
 
 
-_WITHOUT_BODY = frozenset({204, 304})
+#: Statuses whose responses have no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5).
+WITHOUT_BODY = frozenset({204, 205, 304})
 
 
 def _ending(framing: int, keep_alive: bool, version: int) -> bytes:

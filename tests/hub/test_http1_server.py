@@ -375,21 +375,64 @@ def test_empty_lines_between_requests_are_skipped_but_do_not_keep_a_connection(s
 # What an app leaves unread
 
 
-@pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_small_rest_of_a_body_is_dropped_and_the_connection_kept(serve, framing):
+def test_a_small_rest_of_a_body_is_dropped_and_the_connection_kept(serve):
     def app(environ, start_response):
         environ["wsgi.input"].read(10)
         return hello(environ, start_response)
 
     client = serve(app, limits={"buffered_body": 1000}).connect()
     body = b"b" * 50_000
-    if framing == "length":
-        client.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 50000\r\n\r\n" + body)
-    else:
-        client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
-        client.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+    client.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 50000\r\n\r\n" + body)
     assert client.read().body == b"hello"
     assert client.request().body == b"hello"
+
+
+def early(*parts, status="200 OK", fields=()):
+    """Answers before it has read the body."""
+
+    def app(environ, start_response):
+        start_response(status, [("Content-Type", "text/plain"), *fields])
+        return (part for part in parts)
+
+    return app
+
+
+LARGE = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n"
+CHUNKS = b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n"
+
+
+@pytest.mark.parametrize("head", [LARGE, CHUNKS])
+@pytest.mark.parametrize(
+    "app",
+    [
+        hello,
+        early(b"no", status="401 Unauthorized", fields=[("Content-Length", "2")]),
+        early(b"n", b"o", fields=[("Content-Length", "2")]),
+        early(b"no"),
+        early(b"", b"n", b"o"),
+        early(status="204 No Content"),
+        early(status="302 Found", fields=[("Location", "/login")]),
+    ],
+)
+def test_an_answer_before_a_large_body_says_that_it_is_the_last(serve, app, head):
+    client = serve(app).connect()
+    client.send(head + b"b" * 100_000)
+    response = client.read()
+    assert response.get("Connection") == "close"
+    client.expect_end()
+
+
+def test_an_app_that_reads_the_body_first_keeps_the_connection(serve):
+    def app(environ, start_response):
+        size = len(environ["wsgi.input"].read())
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return iter([str(size).encode()])
+
+    client = serve(app).connect()
+    client.send(LARGE + b"b" * 1_000_000)
+    response = client.read()
+    assert (response.body, response.get("Connection")) == (b"1000000", None)
+    assert client.request().body == b"0"
 
 
 def test_a_large_rest_of_a_body_ends_the_connection(serve):

@@ -147,14 +147,39 @@ def test_the_memory_is_bounded() -> None:
 # A memory beside a fresh reader, on the same bytes
 
 STATUS_LINES = st.sampled_from(
-    [b"HTTP/1.1 200 OK", b"HTTP/1.1 402 No", b"HTTP/1.0 200 OK", b"HTTP/1.1 204 OK", b"HTTP/1.1 205 OK",
-     b"HTTP/1.1 304 OK", b"HTTP/1.1 100 OK", b"HTTP/1.1 101 OK", b"HTTP/1.1 103 OK", b"HTTP/1.1 200", b"HTP"]
-)  # fmt: skip
+    [
+        b"HTTP/1.1 200 OK",
+        b"HTTP/1.1 402 No",
+        b"HTTP/1.0 200 OK",
+        b"HTTP/1.1 204 OK",
+        b"HTTP/1.1 205 OK",
+        b"HTTP/1.1 304 OK",
+        b"HTTP/1.1 100 OK",
+        b"HTTP/1.1 101 OK",
+        b"HTTP/1.1 103 OK",
+        b"HTTP/1.1 200",
+        b"HTP",
+    ]
+)
 FIELD_LINES = st.sampled_from(
-    [b"Content-Length: 0", b"Content-Length: 38", b"Content-Length: 2", b"Content-Length: 3", b"content-length:2", b"Content-Length: 2, 2",
-     b"Content-Length : 2", b"Transfer-Encoding: chunked", b"Connection: close", b"Connection: keep-alive",
-     b"Content-Encoding: br", b"X: 1", b"X: 2", b" folded", b""]
-)  # fmt: skip
+    [
+        b"Content-Length: 0",
+        b"Content-Length: 38",
+        b"Content-Length: 2",
+        b"Content-Length: 3",
+        b"content-length:2",
+        b"Content-Length: 2, 2",
+        b"Content-Length : 2",
+        b"Transfer-Encoding: chunked",
+        b"Connection: close",
+        b"Connection: keep-alive",
+        b"Content-Encoding: br",
+        b"X: 1",
+        b"X: 2",
+        b" folded",
+        b"",
+    ]
+)
 SECTIONS = st.builds(
     lambda line, fields: b"\r\n".join([line, *fields]) + b"\r\n\r\n", STATUS_LINES, st.lists(FIELD_LINES, max_size=3)
 )

@@ -89,6 +89,7 @@ class FrameReader:
         self._is_server = is_server
         self._most_header_bytes = most_header_bytes
         self._buffer = b""
+        self._start = 0  # of what was not given out: one of many frames must not cost a copy of all others
         self._preface_left = PREFACE if is_server else b""
         self._has_settings = False
         self._section_stream = 0  # of a header section that has begun and not ended
@@ -99,12 +100,14 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Take bytes of the peer; call :meth:`next` until it returns ``None``."""
-        self._buffer = self._buffer + data if self._buffer else data
+        rest = self._buffer[self._start :] if self._start else self._buffer
+        self._buffer = rest + data if rest else data
+        self._start = 0
 
     @property
     def is_between(self) -> bool:
         """Whether neither a frame nor a header section nor the preface has begun and not ended."""
-        return not (self._buffer or self._section_stream or self._preface_left)
+        return not (len(self._buffer) > self._start or self._section_stream or self._preface_left)
 
     @property
     def is_in_section(self) -> bool:
@@ -126,26 +129,26 @@ class FrameReader:
             self._read_preface()
             if self._preface_left:
                 return None
-        buffer = self._buffer
-        if len(buffer) < 9:
+        buffer, start = self._buffer, self._start
+        if len(buffer) - start < 9:
             return None
-        high, low, kind, flags, stream = _unpack_header(buffer)
+        high, low, kind, flags, stream = _unpack_header(buffer, start)
         length = high << 8 | low
         stream &= 0x7FFFFFFF
         self._check(kind, flags, stream, length)
-        end = 9 + length
+        end = start + 9 + length
         if len(buffer) < end:
             return None
-        self._buffer = buffer[end:]
+        self._start = end
         if kind in (HEADERS, CONTINUATION, PUSH_PROMISE):
             self._follow_section(kind, flags, stream, length)
         if kind != CONTINUATION:
             self.progress += 1
-        return Frame(kind, flags, stream, buffer[:end])
+        return Frame(kind, flags, stream, buffer[start:end])
 
     def _read_preface(self) -> None:
         left = self._preface_left
-        begin = self._buffer[: len(left)]
+        begin = self._buffer[: len(left)]  # nothing was given out before
         if not left.startswith(begin):
             raise BrokenConnection(Code.PROTOCOL_ERROR, "the connection preface is not that of HTTP/2")
         self._preface_left = left[len(begin) :]

@@ -12,6 +12,7 @@ from skitai.wire.response import (
     LENGTH,
     MOST_BYTES_REMEMBERED,
     SERVER,
+    WITHOUT_BODY,
     CommonFields,
     check_status,
     content_length,
@@ -72,7 +73,9 @@ class ResponseSection:
         section = _section(status, fields)
         if section.length is not None:
             length = section.length
-        self.has_body = method != "HEAD" and status not in (204, 304)
+        self.has_body = method != "HEAD" and status not in WITHOUT_BODY
+        if status == 205:
+            length = 0
         if status == 304:
             length = section.length  # RFC 9110 section 8.6: that of the 200, which only the app knows
         self.length = length
