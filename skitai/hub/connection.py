@@ -310,6 +310,11 @@ class Connection:
         self.server.forget(self)
         self.session.closed()
 
+    def abandon(self) -> None:
+        """See :meth:`Server.abandon`: what is written from now on goes nowhere."""
+        self.is_closed = True
+        self.transport.close()
+
     @property
     def is_lingering(self) -> bool:
         """Whether the last answer was sent and only the client's end is awaited."""

@@ -64,6 +64,10 @@ class Listener:
         self._watcher = self._pause = None
         self._socket.close()
 
+    def abandon(self) -> None:
+        """See :meth:`Server.abandon`."""
+        self._socket.close()
+
     def _on_readable(self) -> None:
         for _ in range(ACCEPT_AT_ONCE):
             try:

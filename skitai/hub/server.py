@@ -27,7 +27,7 @@ from skitai.hub.rooms import Rooms
 from skitai.hub.site import Dispatcher, Handler, Site
 from skitai.hub.slots import Slots
 from skitai.hub.status import describe, describe_site
-from skitai.net import pool
+from skitai.net import forks, pool
 from skitai.net.memory import Memory
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.transport import PlainTransport, TlsTransport, Transport
@@ -111,8 +111,16 @@ class Server:
             self.rooms.backplane.start()
         _status.add("server", self._describe)
         _status.add("apps", self._describe_site)
+        forks.guard(self.abandon)
         for listener in self._listeners:
             listener.start()
+
+    def abandon(self) -> None:
+        """In a child that an app has forked: let go of all sockets, whose other sides are the parent's business."""
+        for listener in self._listeners:
+            listener.abandon()
+        for connection in self._connections:
+            connection.abandon()
 
     def serve_forever(self) -> None:
         """Serve until :meth:`stop` has ended."""
@@ -151,6 +159,7 @@ class Server:
         if self.rooms.backplane is not None:
             self.rooms.backplane.stop()
         sweep.forget(self)
+        forks.unguard(self.abandon)
         self._dispatcher.end()
         _status.remove("server", self._describe)
         _status.remove("apps", self._describe_site)

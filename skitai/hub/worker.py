@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from gevent import get_hub, spawn, wait
 from gevent.event import Event
+from gevent.hub import LoopExit
 
 from skitai.hub.server import Server
 from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, IMPATIENCE, Post
+from skitai.net import forks
 from skitai.net.logs import Logs
 from skitai.was import _engine, _life
 from skitai.was._context import wasc
@@ -88,7 +90,11 @@ class Worker:
         self._logs.flush()
         _life.use(self)
         on_ready()
-        self._is_told.wait()
+        try:
+            self._is_told.wait()
+        except LoopExit:  # in a child that an app has forked, when nothing of it is left to do
+            forks.end_if_child()
+            raise
         self._finish()
         return self._code
 
