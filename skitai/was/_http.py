@@ -12,6 +12,7 @@ from skitai.was._http_result import HttpResult
 from skitai.wire import urls
 from skitai.wire.auth import Authorization, bearer, parse_challenges
 from skitai.wire.client_certificate import ClientCertificate
+from skitai.wire.fields import field_line
 from skitai.wire.http1 import ResponseHead
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class HttpRun:
     def send(self) -> None:
         """Send the request, at once when there is a connection for it."""
         call = self._call
-        host = "" if call.lines.startswith("Host:") else f"Host: {self._authority}\r\n"
+        host = "" if call.lines.startswith("Host:") else field_line("Host", self._authority)
         more = "" if call.use_cache else _no_cache(call.lines)
         if call.auth is not None:
             more += self._authorization()
@@ -110,10 +111,17 @@ class HttpRun:
     def attempt_answered(self, attempt: HttpAttempt, head: ResponseHead, content: bytes) -> None:
         """The answer is complete: hand it on, or answer its challenge."""
         task, call = self._task, self._call
-        if head.status == 401 and call.auth is not None and self._answer_challenge(head):
-            self.send()
-            return
         node = (self._origin.host, self._origin.port)
+        if head.status == 401 and call.auth is not None:
+            try:
+                is_sent_again = self._answer_challenge(head)
+                if is_sent_again:
+                    self.send()
+            except Exception as error:  # credentials that cannot be said: whoever waits must hear of it
+                task.fail(error, False, node)
+                return
+            if is_sent_again:
+                return
         assert issubclass(call.result, HttpResult)
         try:
             result = call.result.answered(call, node, head, content)
@@ -148,12 +156,12 @@ class HttpRun:
         credentials = self._call.auth
         assert credentials is not None
         if credentials.user is None:
-            return f"Authorization: {bearer(credentials.secret)}\r\n"
+            return field_line("Authorization", bearer(credentials.secret))
         known = _engine.current().authorizations.get((self._origin, credentials.user))
         if known is None:
             return ""
         value = known.value(credentials.user, credentials.secret, self._call.method, self._target)
-        return f"Authorization: {value}\r\n"
+        return field_line("Authorization", value)
 
     def _answer_challenge(self, head: ResponseHead) -> bool:
         """Choose how to authorize; return whether the request should be sent again with that."""

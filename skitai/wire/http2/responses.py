@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skitai.errors import LocalProtocolError
-from skitai.wire.fields import Fields
+from skitai.wire.fields import Fields, check_field
 from skitai.wire.http2.coders import Raw, raw_field
 from skitai.wire.response import (
     CONNECTION,
@@ -15,7 +15,6 @@ from skitai.wire.response import (
     check_status,
     content_length,
     kind_of,
-    value_of,
 )
 
 _MOST_REMEMBERED = 512
@@ -37,7 +36,7 @@ class _Section:
 
     def _add(self, name: str, value: str) -> None:
         kind = kind_of(name)
-        data = value_of(name, value).strip(" \t").encode("latin-1")
+        data = check_field(name, value).encode("latin-1")
         if kind == LENGTH:
             length = content_length(value)
             if self.length not in (None, length):
