@@ -80,20 +80,30 @@ class HttpRun:
 
     def send(self) -> None:
         """Send the request, at once when there is a connection for it."""
+        try:
+            head = self._head()
+        except Exception as error:  # in a callback, after a challenge or for another member, nobody would hear of it
+            self._task.fail(error, False, (self._origin.host, self._origin.port))
+            return
         call = self._call
-        host = "" if call.lines.startswith("Host:") else field_line("Host", self._authority)
-        more = "" if call.use_cache else _no_cache(call.lines)
-        if call.auth is not None:
-            more += self._authorization()
-        head = f"{call.method} {self._target} HTTP/1.1\r\n{host}{call.lines}{self._transaction}{more}\r\n"
         self._attempt = attempt = HttpAttempt(
-            self, call.method, head.encode("latin-1"), call.body, call.timeout, _settings.current.total_time
+            self, call.method, head, call.body, call.timeout, _settings.current.total_time
         )
         engine = _engine.current()
         pool = engine.pools.get(self._origin)
         if pool is None:
             pool = engine.pools[self._origin] = HttpPool(engine, self._origin)
         pool.submit(attempt)
+
+    def _head(self) -> bytes:
+        """Return request line and header section. Raises when the credentials do not fit into a field."""
+        call = self._call
+        host = "" if call.lines.startswith("Host:") else field_line("Host", self._authority)
+        more = "" if call.use_cache else _no_cache(call.lines)
+        if call.auth is not None:
+            more += self._authorization()
+        head = f"{call.method} {self._target} HTTP/1.1\r\n{host}{call.lines}{self._transaction}{more}\r\n"
+        return head.encode("latin-1")
 
     def poll(self) -> None:
         """See :class:`skitai.was._task.Running`."""
@@ -112,16 +122,9 @@ class HttpRun:
         """The answer is complete: hand it on, or answer its challenge."""
         task, call = self._task, self._call
         node = (self._origin.host, self._origin.port)
-        if head.status == 401 and call.auth is not None:
-            try:
-                is_sent_again = self._answer_challenge(head)
-                if is_sent_again:
-                    self.send()
-            except Exception as error:  # credentials that cannot be said: whoever waits must hear of it
-                task.fail(error, False, node)
-                return
-            if is_sent_again:
-                return
+        if head.status == 401 and call.auth is not None and self._answer_challenge(head):
+            self.send()
+            return
         assert issubclass(call.result, HttpResult)
         try:
             result = call.result.answered(call, node, head, content)

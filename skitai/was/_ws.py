@@ -339,7 +339,8 @@ class WsService:
 
         Raises:
             RequestFailed: there is no WebSocket; its ``code`` is the status of the server or a 7xx code.
-            UnknownAlias, ValueError, TypeError, LocalProtocolError: the arguments cannot be. RuntimeError: in the single-thread mode.
+            UnknownAlias, ValueError, TypeError, LocalProtocolError: the arguments cannot be.
+            RuntimeError: in the single-thread mode.
         """
         from skitai.was._ws_session import WsSession
 

@@ -363,7 +363,9 @@ def open_connection(home: Home, place: Place, authorization: str, deadline: floa
         Refused: the server answered otherwise. ConnectionFailed, RemoteProtocolError: there is no connection.
     """
     origin = place.origin
-    tls = client_context(origin.verify, certificate=origin.cert) if origin.scheme == "wss" else None
+    tls = None
+    if origin.scheme == "wss":
+        tls = client_context(origin.verify, certificate=origin.cert, ciphers=_settings.current.ciphers)
     connection = WsConnection(home, place, connect(origin.host, origin.port, deadline, tls))
     connection.shake_hands(authorization, deadline)
     return connection

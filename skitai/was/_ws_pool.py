@@ -66,9 +66,7 @@ def _authorization(engine: Engine, place: Place, credentials: Credentials | None
     known = engine.authorizations.get((place.origin, credentials.user))
     if known is None:
         return ""
-    return field_line(
-        "Authorization", known.value(credentials.user, credentials.secret, "GET", place.target)
-    )
+    return field_line("Authorization", known.value(credentials.user, credentials.secret, "GET", place.target))
 
 
 class WsPool:
@@ -173,4 +171,4 @@ class WsPool:
 
     def __repr__(self) -> str:
         counts = f"{len(self._open)} open, {len(self._idle)} idle, {len(self._waiting)} waiting"
-        return f"<WsPool {self._key[0].target} {counts}>"
+        return f"<WsPool {self._key[0]!r} {counts}>"

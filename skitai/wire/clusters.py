@@ -46,7 +46,7 @@ class Member(NamedTuple):
         return (self.host, self.port) if self.host else self.dbname
 
     def __repr__(self) -> str:
-        where = f"{self.host}:{self.port}" if self.host else self.dbname
+        where = f"{self.host}:{self.port}" if self.host else mask(self.dbname)
         return f"<Member {where}>" if self.weight == 1 else f"<Member {where} x{self.weight}>"
 
 

@@ -40,9 +40,8 @@ def normal_host(host: str) -> str:
     labels = name.removesuffix(".").split(".")
     if not all(map(_is_label, labels)) or len(name.removesuffix(".")) > _MOST_CHARACTERS:
         raise ValueError(f"not a host name: {host!r}")
-    if _is_number(labels[-1]):
-        if name != host.lower() or not _is_ipv4(name):
-            raise ValueError(f"{host!r} may be read as an address: write it with four decimal numbers, as 127.0.0.1")
+    if _is_number(labels[-1]) and (name != host.lower() or not _is_ipv4(name)):
+        raise ValueError(f"{host!r} may be read as an address: write it with four decimal numbers, as 127.0.0.1")
     return name
 
 
@@ -70,9 +69,9 @@ def _mapped(host: str) -> str:
     import idna  # its tables take 10 ms, and few names need them
 
     try:
-        if any([not idna.uts46_remap(character, False, False) for character in host]):
-            raise ValueError(f"a character that cannot be seen is in the host name {ascii(host)}")
+        if any(not idna.uts46_remap(character, False, False) for character in host):
+            raise ValueError(f"a character that cannot be seen is in the host name {host!a}")
         labels = idna.uts46_remap(host, False, False).split(".")
         return ".".join([label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels])
     except UnicodeError as error:  # of idna, too
-        raise ValueError(f"not a host name: {ascii(host)}: {error}") from error
+        raise ValueError(f"not a host name: {host!a}: {error}") from error

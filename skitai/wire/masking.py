@@ -42,6 +42,7 @@ _is_server = re.compile(r"[A-Za-z0-9_.\-]*(?:\[[0-9A-Fa-f:.]*\])?(?::[0-9]+|/)")
 _is_host = re.compile(r"[A-Za-z0-9_.\-]+[\"')\]}.,;:]*").fullmatch
 #: What may stand in front of a name and is no part of it.
 _OPENING: Final = "\"'([{=,<"
+_WEB: Final = frozenset({"http", "https", "ws", "wss", "ftp", "file", "git", "ssh"})
 #: URLs inside each other that are looked at.
 _DEEPEST: Final = 8
 
@@ -65,11 +66,26 @@ def mask(text: str) -> str:
     if "@" in text and ":" in text:
         text = "".join([_mask_userinfo(line) for line in text.splitlines(keepends=True)])
     lowered = text.lower()
-    if any([name in lowered for name in _FIELD_NAMES]):
-        text = _FIELD.sub(lambda match: match["name"] + MASK, text)
-    if any([name in lowered for name in _NAMES]):
+    if any(name in lowered for name in _FIELD_NAMES):
+        text = _FIELD.sub(_mask_line, text)
+    if any(name in lowered for name in _NAMES):
         text = _SECRET_VALUE.sub(_mask_value, text)
     return text
+
+
+def hide_in(error: BaseException, secret: str = "") -> None:
+    """Mask what an exception says, in place: drivers and servers repeat what they were given.
+
+    Args:
+        secret: that it must not say in whatever form, as the password that was used.
+    """
+    args = [_without(each, secret) if isinstance(each, str) else each for each in error.args]
+    if args != list(error.args):
+        error.args = tuple(args)
+
+
+def _without(text: str, secret: str) -> str:
+    return mask(text.replace(secret, MASK) if secret else text)
 
 
 def mask_field(name: str, value: str) -> str:
@@ -115,7 +131,9 @@ def _mask_token(token: str, is_last: bool) -> str | None:
         assert end is not None  # the end of the text at least
         authority = rest[start : end.start()]
         at = rest.rfind("@")
-        if "@" in authority or not _are_hosts(authority.rstrip("\"'.,;:)]}>") or authority):
+        # A database has no @ behind its authority; there it is in a password that should have been percent-encoded.
+        is_dsn = at >= 0 and front[_scheme(front).start() :].lower() not in _WEB  # type: ignore[union-attr]
+        if is_dsn or "@" in authority or not _are_hosts(authority.rstrip("\"'.,;:)]}>") or authority):
             if at >= 0:
                 return f"{shown}{front}{colon}{MASK}{rest[at:]}"
             return None if ":" in authority else shown + token
@@ -136,6 +154,10 @@ def _mask_bare(token: str, is_last: bool) -> str:
         return token
     start = max(token.rfind(each, 0, colon) for each in _OPENING) + 1
     return token[:start] + MASK + token[at:]
+
+
+def _mask_line(match: re.Match[str]) -> str:
+    return match[0] if match["value"].startswith(MASK) else match["name"] + MASK
 
 
 def _mask_value(match: re.Match[str]) -> str:

@@ -139,7 +139,7 @@ def new_key() -> str:
 
 def check_subprotocols(subprotocols: Sequence[str]) -> None:
     """Refuse names that cannot be offered. Raises LocalProtocolError: one is no token, or is there twice."""
-    if not all([isinstance(each, str) and is_token(each) for each in subprotocols]):
+    if not all(isinstance(each, str) and is_token(each) for each in subprotocols):
         raise LocalProtocolError("the name of a subprotocol is a token (RFC 6455 section 4.1)")
     if len(set(subprotocols)) != len(subprotocols):
         raise LocalProtocolError("a subprotocol is offered twice")

@@ -63,7 +63,7 @@ class Oracle:
 
 
 def routed(method: str, target: str, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return fields with the host of the target in Host, as RFC 9112 section 3.2.2 has it, which llhttp leaves to us."""
+    """Return fields with the host of the target in Host (RFC 9112 section 3.2.2), which llhttp leaves to its caller."""
     if target.startswith(("/", "*")):
         return fields
     authority = target if method == "CONNECT" else urlsplit(target).netloc
