@@ -65,7 +65,7 @@ def format_record(record: tuple[float, Exchange]) -> str:
     head = exchange.head
     transaction = exchange.transaction
     peer = exchange.peer
-    agent = head.environ.get("HTTP_USER_AGENT") or "-"
+    agent = _shown(head.environ.get("HTTP_USER_AGENT") or "-")
     method = "PUSH" if exchange.is_pushed else head.method
     return (
         f"{stamp(when)} [info] {peer[0]}:{peer[1]} {head.host or '-'} {method} {_shown(head.target)}"
@@ -81,9 +81,9 @@ def format_nameless(record: tuple[float, tuple[str, int], int, int]) -> str:
     return f'{stamp(when)} [info] {peer[0]}:{peer[1]} - - - - {status} 0 {size} - - - - "-" 0ms 0ms'
 
 
-def _shown(target: str) -> str:
-    """Mask userinfo and a password in a query. Most targets have neither; masking them would take half the time."""
-    return mask(target) if "@" in target or "=" in target else target
+def _shown(text: str) -> str:
+    """Mask userinfo and a password in a query. Most texts have neither, and looking closer takes a while."""
+    return mask(text) if "@" in text or "=" in text else text
 
 
 def _escaped(text: str) -> str:

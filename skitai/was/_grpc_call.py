@@ -175,5 +175,6 @@ def _fields(uri: str, options: Options) -> Fields:
         auth = auth or of_userinfo(urls.parse_url(uri).userinfo)
     if auth is not None:
         value = bearer(auth.secret) if auth.user is None else basic(auth.user, auth.secret)
-        fields.append(("authorization", check_field("authorization", value)))
-    return fields
+        fields.append(("authorization", value))
+    # Here, where it is a failed request: in the callback that sends them nobody would hear of it.
+    return [(name, check_field(name, value)) for name, value in fields]
