@@ -18,18 +18,16 @@ def open_regular(path: str | os.PathLike[str], buffering: int = -1) -> BinaryIO:
         OSError: there is no such file, it cannot be read, or it is a directory, FIFO, socket or device (``EINVAL``).
         ValueError: the path has a NUL.
     """
-    # O_NONBLOCK: the file may be another one now than it was when somebody looked; it does nothing to a regular one.
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
-        mode = os.fstat(number).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
-        return os.fdopen(number, "rb", buffering)
-    except BaseException:
-        os.close(number)
-        raise
+    file = open(path, "rb", buffering, opener=_open_without_waiting)  # noqa: SIM115
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # The file may be another one now than it was when somebody looked. O_NONBLOCK does nothing to a regular one.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def is_file_or_directory(path: str | os.PathLike[str]) -> bool:
