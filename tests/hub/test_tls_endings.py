@@ -6,8 +6,14 @@ import socket
 import ssl
 from typing import Any
 
+import gevent
 import pytest
 import trustme
+from gevent.event import Event
+
+from skitai.hub.connection import Connection
+from skitai.net.tls import server_context as make_context
+from skitai.net.transport import PlainTransport
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +95,9 @@ def test_half_a_request_and_the_end(serve, server_context, authority, version) -
 
 def test_suites(serve, authority, tmp_path) -> None:
     """A client that knows nothing but CBC is refused, one with AEAD gets in."""
-    from skitai.net.tls import server_context
-
     path = str(tmp_path / "server.pem")
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(path)
-    server = serve(echo, tls=server_context(path))
+    server = serve(echo, tls=make_context(path))
     context = ssl.create_default_context()
     authority.configure_trust(context)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -102,3 +106,59 @@ def test_suites(serve, authority, tmp_path) -> None:
     context.set_ciphers("ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES256-SHA")
     with pytest.raises(ssl.SSLError):
         server.connect_tls(context)
+
+
+class Reader:
+    """A session that reads only when it is told to."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.told: list[str] = []
+        self.has_more = Event()
+
+    def receive(self, data: bytes) -> None:
+        self.told.append(data.decode())
+        self.connection.pause()
+        self.has_more.set()
+
+    def end_of_input(self) -> None:
+        self.told.append("the end")
+        self.has_more.set()
+
+    def closed(self) -> None:
+        self.told.append("closed")
+
+
+def test_an_end_waits_until_somebody_reads_again(serve, server_context) -> None:
+    """As that of TCP does, which nobody sees who does not read."""
+
+    class Ending(PlainTransport):
+        """Says with what it reads that nothing more comes, as TLS may."""
+
+        __slots__ = ("has_ended",)
+
+        def __init__(self, sock: Any) -> None:
+            super().__init__(sock)
+            self.has_ended = False
+            self.recv = self._recv
+
+        def _recv(self, size: int) -> bytes:
+            self.has_ended = True
+            return self._socket.recv(size)
+
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"data")
+    ours.setblocking(False)
+    server = serve(echo).server
+    connection = Connection(server, Ending(ours), ("127.0.0.1", 1), server._listeners[0], 1)
+    session: Any = Reader(connection)
+    connection.start(session)
+    session.has_more.wait(10)
+    gevent.sleep(0)
+    assert session.told == ["data"]
+    session.has_more.clear()
+    connection.resume()
+    session.has_more.wait(10)
+    assert session.told == ["data", "the end"]
+    connection.abort()
+    theirs.close()
