@@ -36,6 +36,8 @@ def normal_host(host: str) -> str:
     """
     if host[:1] == "[" or ":" in host:
         return _normal_ipv6(host)
+    if len(host) > 2 * _MOST_CHARACTERS:  # what is too long by far is not worth the tables
+        raise ValueError("a host name is too long")
     name = host.lower() if host.isascii() else _mapped(host)
     labels = name.removesuffix(".").split(".")
     if not all(map(_is_label, labels)) or len(name.removesuffix(".")) > _MOST_CHARACTERS:

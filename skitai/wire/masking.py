@@ -27,7 +27,7 @@ _SECRET_VALUE = re.compile(
 )
 #: ``Authorization: Basic ...`` and its like where a head is quoted; up to the end of the line or of the quoted text.
 _FIELD = re.compile(
-    r"""(?P<name>\b(?:proxy-)?authorization["']?\s*[:=,]\s*|\b(?:set-)?cookie2?["']?\s*[:=,]\s*["']?(?=[^\s:=,;]+=))"""
+    r"""(?P<name>\b(?:proxy-)?authorization(?:["']\s*,|["']?\s*[:=])\s*b?|\b(?:set-)?cookie2?(?:["']\s*,|["']?\s*[:=])\s*b?["']?(?=[^\s:=,;]+=))"""
     r"""(?P<value>"[^"\r\n]*"?|'[^'\r\n]*'?|[^\r\n"']+)""",
     re.IGNORECASE,
 )
@@ -104,19 +104,19 @@ def _mask_userinfo(line: str) -> str:
     By hand and not by one expression: clients choose some of what is logged, and this takes linear time.
     """
     last = line.rfind("@")
-    done, shown = 0, ""
+    end = len(line.rstrip())
+    shown: list[str] = []
+    done = 0
     for match in _tokens(line):
         if match.start() >= last:
             break
-        if match.start() < done:
-            continue
-        token = match[0]
-        masked = _mask_token(token, match.end() >= len(line.rstrip()))
+        shown.append(line[done : match.start()])
+        masked = _mask_token(match[0], match.end() >= end)
         if masked is None:  # a blank in a password has cut the URL in two
-            return line[:done] + shown + line[done : match.start()] + MASK + line[last:]
-        shown += line[done : match.start()] + masked
+            return "".join(shown) + MASK + line[last:]
+        shown.append(masked)
         done = match.end()
-    return shown + line[done:]
+    return "".join(shown) + line[done:]
 
 
 def _mask_token(token: str, is_last: bool) -> str | None:

@@ -37,6 +37,10 @@ SECRETS = [
     "http://h/?next=http://u:s3cr3t@h2/",
     "http://a:1/ and http://u:s3cr3t@b:2/",
     "(http://u:s3cr3t@h)",
+    "http://u:s3cr3t@h/ http://u:p w@h/",
+    "redis://:s3cr3t@h postgres://u:a b@h/db",
+    "{b'Authorization': b'Basic s3cr3t'}",
+    "(b'Cookie', b'sid=s3cr3t')",
     "cannot open 'http://u:s3cr3t@h/': no",
     '"http://u:s3cr3t@h/"',
     "first\nhttp://u:s3cr3t@h/\nlast",
@@ -116,6 +120,8 @@ def test_credentials_are_masked(text: str) -> None:
         "the author: me",
         "cookies are good",
         "a:b c@d",
+        "no authorization, try again",
+        "which authorization was sent",
     ],
 )
 def test_what_is_no_credential_stays(text: str) -> None:
@@ -152,6 +158,7 @@ def test_no_password_in_a_url_is_shown_whatever_is_in_it(before: str, after: str
         "=a:@" * 20_000,
         "a" * 80_000 + "@:",
         "http://" * 20_000 + "@",
+        "a " * 40_000 + ":@",
         "password=" * 10_000,
         "a:" * 40_000 + "@",
         "'" * 40_000 + "password='" + "'" * 40_000,
