@@ -9,7 +9,8 @@ It has no loop, no threads and no connection of its own, so there is little that
     SIGUSR1                     rotate the logs, here and in the workers.
     SIGCHLD                     a worker ended: replace it, with a growing delay when it dies at once.
 
-To a worker it sends SIGTERM (finish and end), SIGUSR2 (end now), SIGUSR1, and SIGKILL to one that does not listen.
+To a worker it sends SIGTERM (finish and end), SIGURG (the same, while others serve already), SIGUSR2 (end now),
+SIGUSR1, and SIGKILL to one that does not listen.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from signal import Signals
 from typing import Final, NoReturn
@@ -53,6 +55,10 @@ IMPATIENCE: Final = 1.0
 # Seconds between "end now" and SIGKILL.
 LAST_WORDS: Final = 1.0
 
+#: Tells a worker that is ready to finish and end because others serve already. One that loads its apps ignores SIGURG,
+#: as processes do, and gets SIGTERM.
+RETIRE: Final = Signals.SIGURG
+
 _STOPPING = (Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT)
 _CAUGHT = (*_STOPPING, Signals.SIGHUP, Signals.SIGUSR1, Signals.SIGCHLD)
 
@@ -81,7 +87,8 @@ class Post:
 
     def ready(self) -> None:
         """Tell the master that this worker serves."""
-        os.write(self._ready, b"\n")
+        with suppress(BrokenPipeError):  # it is gone, as the life line says too
+            os.write(self._ready, b"\n")
         os.close(self._ready)
 
     def ask_master(self, number: Signals) -> None:
@@ -257,6 +264,8 @@ class Supervisor:
             signals.reset_to_default((Signals.SIGTERM, Signals.SIGUSR2, Signals.SIGCHLD))
             signals.ignore((Signals.SIGINT, Signals.SIGQUIT, Signals.SIGHUP, Signals.SIGUSR1))
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            # While it loads its apps it does not watch the life line.
+            signals.end_with_parent(Signals.SIGTERM, post.master)
             # What the script registered for the end of its process is not for the end of each worker.
             atexit._clear()
             # The script may have used the loop before run(); without one this does nothing.
@@ -416,7 +425,7 @@ class Supervisor:
         for worker in self._workers.values():
             if is_meant(worker) and not worker.is_ending:
                 worker.is_ending = True
-                worker.kill(Signals.SIGTERM)
+                worker.kill(RETIRE if worker.is_ready else Signals.SIGTERM)
         self._deadlines = self._last_deadlines(time.monotonic() + self._orders.grace)
 
 
