@@ -99,6 +99,8 @@ class ServerSettings:
     limits: Limits = field(default_factory=Limits)
     # Seconds that a stop waits for requests in flight before their connections are closed.
     grace: float = 30.0
+    # Seconds that new workers may take to become ready when SIGHUP comes; then they end and the old ones stay.
+    reload_time: float = 60.0
     # (URL path prefix, seconds) pairs for the Cache-Control of static files; the longest matching prefix counts.
     max_ages: tuple[tuple[str, int], ...] = ()
     # Seconds in the Strict-Transport-Security of every response; 0 sends none. For servers that speak TLS only.

@@ -104,7 +104,7 @@ class Listener:
         """Try again in a moment: the waiting clients stay in the queue of the kernel."""
         if not self._has_rested:
             self._has_rested = True
-            self._server.logs.server.log(f"no client can be accepted, trying again: {error.strerror}", "warn")
+            self._server.logs.server.log(f"accepting rests, it is tried again soon: {error.strerror}", "warn")
         self._watcher.stop()
         # A new one each time: a timer of libev that has run out fires at once when it is started again.
         self._pause = get_hub().loop.timer(PAUSE)

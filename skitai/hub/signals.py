@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import gevent.monkey
 
@@ -74,6 +75,16 @@ def ignore(signals: Iterable[signal.Signals]) -> None:
     """Let signals do nothing."""
     for number in signals:
         _set_handler(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def blocked(signals: Iterable[signal.Signals]) -> Iterator[None]:
+    """Keep signals waiting while what they do is changed."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def end_with_parent(number: signal.Signals, parent: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from gevent import get_hub, spawn, wait
 from gevent.event import Event
 
+from skitai.hub import signals
 from skitai.hub.server import Server
 from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, IMPATIENCE, RETIRE, Post
 from skitai.net.logs import Logs
@@ -127,7 +128,9 @@ class Worker:
             self._watch(get_hub().loop.signal(number), self._tell, code)
         self._watch(get_hub().loop.signal(RETIRE), self._retire)
         self._watch(get_hub().loop.signal(Signals.SIGUSR2), self._hurry)
-        self._watch(get_hub().loop.signal(Signals.SIGUSR1), self._logs.rotate)
+        # Under a supervisor the files are renamed there: of several processes each would do it.
+        rotate = self._logs.rotate if self._post is None else self._logs.make_way
+        self._watch(get_hub().loop.signal(Signals.SIGUSR1), rotate)
 
     def _watch(self, watcher: Any, callback: Callable[..., object], *args: object) -> None:
         watcher.start(callback, *args)
@@ -170,9 +173,13 @@ class Worker:
         stopping = spawn(self._server.stop, self._grace, drain)
         waiting = spawn(self._is_hurried.wait)
         wait([stopping, waiting], count=1)
-        for watcher in self._watchers:
-            watcher.stop()
-            watcher.close()
+        with signals.blocked((Signals.SIGTERM, Signals.SIGUSR1)):
+            for watcher in self._watchers:
+                watcher.stop()
+                watcher.close()
+            if self._post is not None:
+                # Without a watcher they would end the process, whose exit handlers are still to run.
+                signals.ignore((Signals.SIGTERM, Signals.SIGUSR1))
         wasc.clean_up()
         _engine.current().close()
         self._logs.close()

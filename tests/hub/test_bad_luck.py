@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
-from signal import SIGHUP, SIGKILL, SIGTERM
+from signal import SIGHUP, SIGKILL, SIGTERM, SIGUSR1
 
 import gevent
 import gevent.event
 import pytest
 
 from tests.scripts import PATIENCE, Script, Workplace, await_end, children, is_alive
+from tests.servers import free_port
 
 #: Its app says how often the loop turned while a request was held, and how many bytes it was sent.
 SERVER = """
@@ -209,3 +210,86 @@ def test_a_stop_does_not_wait_for_idle_connections_of_a_reload(workplace: Workpl
         script.signal(SIGTERM)
         assert sock.recv(65536) == b""
         assert script.end() == 0
+
+
+# Signals that come at the wrong time; every pair of them is in test_supervisor_states.py
+
+LOADING = """
+import os, time
+open("loading", "w").close()
+while not os.path.exists("gate"):
+    time.sleep(0.01)
+def app(env, start_response):
+    start_response("200 OK", [])
+    return ["{version}"]
+"""
+
+
+def test_a_reload_that_is_wanted_during_a_reload_follows_it(workplace: Workplace) -> None:
+    workplace.file("gate")
+    workplace.file("one.py", LOADING.format(version="first"))
+    script = workplace.serve("import skitai\nskitai.mount('/', 'one.py')\nskitai.run(port=0)\n")
+    await_ready(script, 1)
+    (workplace.directory / "gate").unlink()
+    (workplace.directory / "loading").unlink()
+    workplace.file("one.py", LOADING.format(version="second"))
+    script.signal(SIGHUP)
+    await_file(workplace.directory / "loading")
+    workplace.file("one.py", LOADING.format(version="third"))
+    script.signal(SIGHUP)
+    script.next_line("SIGHUP: another reload follows the reload that goes on")
+    workplace.file("gate")
+    for _ in range(2):
+        script.next_line("new workers are ready")
+    with gevent.Timeout(PATIENCE):
+        while script.get().text != "third":
+            pass
+    assert script.stop() == 0
+
+
+def test_a_reload_that_hangs_is_given_up_and_the_next_one_is_done(workplace: Workplace) -> None:
+    workplace.file("gate")
+    workplace.file("one.py", LOADING.format(version="first"))
+    script = workplace.serve("import skitai\nskitai.mount('/', 'one.py')\nskitai.run(port=0, reload_time=1)\n")
+    await_ready(script, 1)
+    (workplace.directory / "loading").unlink()
+    workplace.file("one.py", "open('loading', 'w').close()\nwhile True: pass\n")
+    script.signal(SIGHUP)
+    await_file(workplace.directory / "loading")
+    workplace.file("one.py", LOADING.format(version="mended"))
+    script.signal(SIGHUP)
+    assert script.get().text == "first"
+    script.next_line(r"reload given up, the old workers stay: worker 1 \(pid \d+\) was not ready within 1 s")
+    script.next_line("new workers are ready")
+    with gevent.Timeout(PATIENCE):
+        while script.get().text != "mended":
+            pass
+    assert script.stop() == 0
+
+
+@pytest.mark.row("LOG-11")
+def test_a_rotation_under_load_renames_each_file_once(workplace: Workplace) -> None:
+    port = free_port()
+    logs = workplace.directory / "logs"
+    script = workplace.serve(
+        SERVER.format(more=", workers=2, logpath='logs'").replace("port=0", f"port={port}"),
+    )
+    with gevent.Timeout(PATIENCE):
+        while not (logs / "server.log").exists() or (logs / "server.log").read_text().count("started on") < 2:
+            gevent.sleep(0.01)
+    clients = Clients(port, 4)
+    for rotations in (1, 2):
+        before = clients.answers
+        with gevent.Timeout(PATIENCE):
+            while clients.answers < before + 1000:
+                gevent.sleep(0.01)
+        script.signal(SIGUSR1)
+        with gevent.Timeout(PATIENCE):
+            while len(list(logs.glob("request-*.log"))) < rotations:
+                gevent.sleep(0.01)
+    clients.stop()
+    assert script.stop() == 0
+    assert clients.lost == []
+    files = [*logs.glob("request-*.log"), logs / "request.log"]
+    assert len(files) == 3
+    assert sum(file.read_text().count("GET / ") for file in files) == clients.answers
