@@ -58,6 +58,8 @@ TEST = [
     # Judges the documents of app.enable_openapi(); skitai itself does not need it.
     "openapi-spec-validator>=0.7",
     "pytest>=8.2",
+    # Tests on all cores: make test.
+    "pytest-xdist>=3.6.1",
     "requests>=2.32",
     "ruff>=0.6",
     "trustme>=1.1",

@@ -23,6 +23,7 @@ class Options:
     threads: int | None = None
     workers: int = 1
     grace: float = 30.0
+    reload_time: float = 60.0
     limits: Mapping[str, Any] = field(default_factory=dict)
     logpath: str | None = None
     request_log: bool = True
@@ -73,6 +74,7 @@ class Options:
             workers=self.workers,
             limits=self._limits(),
             grace=self.grace,
+            reload_time=self.reload_time,
             max_ages=tuple(self.max_ages.items()),
             dot_files=self.dot_files,
             hsts=self.tls_settings().hsts,
@@ -112,6 +114,8 @@ class Options:
         _require(self.threads is None or _is_count(self.threads), "threads", self.threads, "0 or a whole number above")
         _require(_is_count(self.workers), "workers", self.workers, "0 or a whole number above")
         _require(_is_number(self.grace) and self.grace >= 0, "grace", self.grace, "0 or more seconds")
+        is_time = _is_number(self.reload_time) and self.reload_time > 0
+        _require(is_time, "reload_time", self.reload_time, "seconds above 0")
         _require(_is_number(self.keep_alive) and self.keep_alive > 0, "keep_alive", self.keep_alive, "seconds above 0")
         _require(_is_count(self.rcache_objmax), "rcache_objmax", self.rcache_objmax, "0 or a whole number above")
         _require(isinstance(self.dot_files, bool), "dot_files", self.dot_files, "True or False")

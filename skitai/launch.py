@@ -155,6 +155,7 @@ class Launcher:
                     workers=self._settings.workers,
                     log=logs.current().server,
                     grace=self._settings.grace,
+                    reload_time=self._settings.reload_time,
                     on_ready=on_ready,
                     before_reload=self._read_tls_again,
                     on_stop=sockets.close,

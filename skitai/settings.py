@@ -38,6 +38,9 @@ class Limits:
     write_time: float = 30.0
     # Seconds an idle keep-alive connection stays open; then it is closed without an answer.
     keep_alive: float = 2.0
+    # Seconds that the idle connections of a worker which a reload replaces stay open for one more request, whose answer
+    # says that it is the last. Then they are closed; with less, clients that ask less often lose requests.
+    drain_time: float = 10.0
     # Seconds an HTTP/2 connection without a request stays open; then it ends with GOAWAY.
     http2_idle: float = 120.0
     # Requests that one HTTP/2 connection may have at a time; clients wait with further ones, or open a second one. What
@@ -97,6 +100,8 @@ class ServerSettings:
     limits: Limits = field(default_factory=Limits)
     # Seconds that a stop waits for requests in flight before their connections are closed.
     grace: float = 30.0
+    # Seconds that new workers may take to become ready when SIGHUP comes; then they end and the old ones stay.
+    reload_time: float = 60.0
     # (URL path prefix, seconds) pairs for the Cache-Control of static files; the longest matching prefix counts.
     max_ages: tuple[tuple[str, int], ...] = ()
     # Whether static mounts serve files whose name, or that of a directory above, begins with a dot, as .env and

@@ -54,7 +54,10 @@ class Session(Protocol):
         """Whether no request is in progress."""
 
     def drain(self) -> None:
-        """The server stops: begin nothing new, and close the connection when what is in progress has ended."""
+        """The server stops: say so, and close the connection when what is in progress has ended."""
+
+    def end_drain(self) -> None:
+        """The client has had a moment to hear of it: begin nothing new where the protocol can say so."""
 
 
 class TakingOver(Session, Protocol):
@@ -170,6 +173,11 @@ class Connection:
             self.input_ended = True
             self._read_watcher.stop()
             self.session.end_of_input()
+
+    def look(self) -> None:
+        """Read what has come, without waiting for the loop to see it; nothing when the connection is not read now."""
+        if not self.is_closed and self._read_watcher.active:
+            self._on_readable()
 
     # Reading less
 
