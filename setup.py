@@ -42,7 +42,8 @@ EXTRAS = {
 TEST = [
     "bottle>=0.13",
     "coverage>=7.6",
-    "flask>=3.0",
+    "django>=5.2",
+    "flask[async]>=3.1",
     # The generated modules and the client of others for what Skitai serves by descriptors of its own.
     "grpcio-health-checking>=1.66",
     "grpcio-reflection>=1.66",

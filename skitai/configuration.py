@@ -24,6 +24,8 @@ class Options:
     workers: int = 1
     grace: float = 30.0
     reload_time: float = 60.0
+    worker_timeout: float = 30.0
+    blocked_loop: float = 1.0
     limits: Mapping[str, Any] = field(default_factory=dict)
     logpath: str | None = None
     request_log: bool = True
@@ -75,6 +77,8 @@ class Options:
             limits=self._limits(),
             grace=self.grace,
             reload_time=self.reload_time,
+            worker_timeout=self.worker_timeout,
+            blocked_loop=self.blocked_loop,
             max_ages=tuple(self.max_ages.items()),
             dot_files=self.dot_files,
             hsts=self.tls_settings().hsts,
@@ -116,6 +120,9 @@ class Options:
         _require(_is_number(self.grace) and self.grace >= 0, "grace", self.grace, "0 or more seconds")
         is_time = _is_number(self.reload_time) and self.reload_time > 0
         _require(is_time, "reload_time", self.reload_time, "seconds above 0")
+        for name in ("worker_timeout", "blocked_loop"):
+            value = getattr(self, name)
+            _require(_is_number(value) and value >= 0, name, value, "0 or more seconds")
         _require(_is_number(self.keep_alive) and self.keep_alive > 0, "keep_alive", self.keep_alive, "seconds above 0")
         _require(_is_count(self.rcache_objmax), "rcache_objmax", self.rcache_objmax, "0 or a whole number above")
         _require(isinstance(self.dot_files, bool), "dot_files", self.dot_files, "True or False")

@@ -102,6 +102,10 @@ class ServerSettings:
     grace: float = 30.0
     # Seconds that new workers may take to become ready when SIGHUP comes; then they end and the old ones stay.
     reload_time: float = 60.0
+    # Seconds without a sign of life after which a worker is logged with its stack, and replaced; 0 never does.
+    worker_timeout: float = 30.0
+    # Seconds that a request may hold the loop before the app log says which one it is; 0 never does.
+    blocked_loop: float = 1.0
     # (URL path prefix, seconds) pairs for the Cache-Control of static files; the longest matching prefix counts.
     max_ages: tuple[tuple[str, int], ...] = ()
     # Whether static mounts serve files whose name, or that of a directory above, begins with a dot, as .env and

@@ -30,10 +30,10 @@ import gevent
 import gevent.monkey
 
 from skitai.errors import ConfigurationError
-from skitai.hub import signals
+from skitai.hub import signals, stacks
 from skitai.hub.backoff import Backoff
 from skitai.hub.endings import EXIT_TIME, end_process, forget_inherited, running_threads
-from skitai.net import once
+from skitai.net import forks, once
 from skitai.net.logs import Logger, current
 
 # Why a server ended, for service managers and for -f.
@@ -58,6 +58,11 @@ IMPATIENCE: Final = 1.0
 LAST_WORDS: Final = EXIT_TIME + 1.0
 LAST_WORDS_WHEN_HURRIED: Final = 1.0
 
+# Seconds that a worker without a sign of life gets to write its stack, before it is killed.
+STACK_TIME: Final = 0.5
+# Beats that are read at one time.
+_MOST_BEATS: Final = 4096
+
 #: Tells a worker that is ready to finish and end because others serve already. One that loads its apps ignores SIGURG,
 #: as processes do, and gets SIGTERM.
 RETIRE: Final = Signals.SIGURG
@@ -79,6 +84,7 @@ class Post:
         workers: how many there are.
         master: process id of the master.
         is_reload: whether it is to take the place of a worker that serves well.
+        stack: a file descriptor for the stack that the master asks for.
     """
 
     index: int
@@ -86,12 +92,23 @@ class Post:
     workers: int
     master: int
     is_reload: bool
+    stack: int
     _ready: int
 
     def ready(self) -> None:
         """Tell the master that this worker serves."""
         with suppress(BrokenPipeError):  # it is gone, as the life line says too
             os.write(self._ready, b"\n")
+        os.set_blocking(self._ready, False)
+        forks.guard(self._let_go)
+
+    def beat(self) -> None:
+        """Tell the master that the loop of this worker turns."""
+        # Nobody reads: the master is gone, or it is stopped and the pipe is full of beats.
+        with suppress(BrokenPipeError, BlockingIOError):
+            os.write(self._ready, b".")
+
+    def _let_go(self) -> None:
         os.close(self._ready)
 
     def ask_master(self, number: Signals) -> None:
@@ -107,17 +124,23 @@ class Worker:
     index: int
     generation: int
     pid: int
-    # Readable when the worker is ready or dead; -1 when that has been read.
+    # Readable when the worker says that it is ready, or that its loop turns, or is dead; -1 when that has been read.
     ready: int
+    # Where its stack is written when it is asked for.
+    stack: int = -1
     is_ready: bool = False
     is_ending: bool = False
     # Whether it was sent SIGTERM; a second one would mean "now".
     is_told: bool = False
     started: float = field(default_factory=time.monotonic)
+    # When its loop turned last, and since when its stack is asked for because it does not.
+    beat: float = 0.0
+    asked: float | None = None
+    is_killed: bool = False
     # When to send what if it is still there.
     deadlines: list[tuple[float, Signals]] = field(default_factory=list)
 
-    def kill(self, number: Signals) -> None:
+    def kill(self, number: int) -> None:
         """Send a signal; the process cannot be another one, because only its master's waitpid() frees the pid."""
         os.kill(self.pid, number)
 
@@ -148,6 +171,7 @@ class Orders:
         log: the server log.
         grace: seconds that a stopping worker may take for its requests in flight.
         reload_time: seconds that new workers may take to become ready after SIGHUP; then the old ones stay.
+        worker_timeout: seconds without a sign of life after which a worker is replaced; 0 never does.
         on_ready: called once, when all workers are ready for the first time.
         before_reload: called when SIGHUP came, before new workers start; ConfigurationError keeps the old ones.
         on_stop: called once, when the stop begins; closes the listening sockets, which would keep clients waiting.
@@ -159,6 +183,7 @@ class Orders:
     log: Logger
     grace: float = 30.0
     reload_time: float = 60.0
+    worker_timeout: float = 0.0
     on_ready: Callable[[], None] = lambda: None
     before_reload: Callable[[], None] = lambda: None
     on_stop: Callable[[], None] = lambda: None
@@ -244,6 +269,7 @@ class Supervisor:
         for number in caught:
             self._handle(number)
         self._meet_deadlines()
+        self._look_for_signs_of_life()
         if self._is_reload_wanted and self._can_reload:
             self._is_reload_wanted = False
             self._reload()
@@ -252,6 +278,7 @@ class Supervisor:
         moments = [worker.deadlines[0][0] for worker in self._workers.values() if worker.deadlines]
         if self._stop_began is None:
             moments += self._due.values()
+        moments += [self._silent_until(worker) for worker in self._workers.values() if self._is_watched(worker)]
         moments += [
             each for each in (self._reload_ends, self._reload_is_slow, self._rotation) if each is not None
         ]
@@ -275,7 +302,8 @@ class Supervisor:
     def _start(self, index: int) -> None:
         ready, is_ready = os.pipe()
         is_reload = self._reload_ends is not None
-        post = Post(index, self._life_line[0], self._orders.workers, os.getpid(), is_reload, is_ready)
+        stack = stacks.open_stack_file() if self._orders.worker_timeout else -1
+        post = Post(index, self._life_line[0], self._orders.workers, os.getpid(), is_reload, stack, is_ready)
         # Nothing buffered may be written twice, and no signal may come before the child has let go of our handlers.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -287,11 +315,13 @@ class Supervisor:
                 self._become_worker(post, former)
         except OSError:
             os.close(ready)
+            if stack != -1:
+                os.close(stack)
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
             os.close(is_ready)
-        self._workers[pid] = Worker(index, self._generation, pid, ready)
+        self._workers[pid] = Worker(index, self._generation, pid, ready, stack)
 
     def _become_worker(self, post: Post, mask: set[int | Signals]) -> NoReturn:
         code = EXIT_FAILED
@@ -299,8 +329,9 @@ class Supervisor:
             self._signals.release()
             os.close(self._life_line[1])
             for worker in self._workers.values():
-                if worker.ready != -1:
-                    os.close(worker.ready)
+                for file in (worker.ready, worker.stack):
+                    if file != -1:
+                        os.close(file)
             # Until the worker's own loop takes over: SIGTERM and SIGUSR2 end it, since no request is in flight; the
             # rest is the master's business even when a terminal sends it to the whole group.
             signals.reset_to_default((Signals.SIGTERM, Signals.SIGUSR2, Signals.SIGCHLD))
@@ -322,11 +353,18 @@ class Supervisor:
             end_process(code)
 
     def _hear(self, worker: Worker) -> None:
-        """A worker is ready, or it closed its end by dying."""
-        worker.is_ready = bool(os.read(worker.ready, 1))
-        os.close(worker.ready)
-        worker.ready = -1
-        if worker.is_ready:
+        """A worker is ready or gives a sign of life, or it closed its end by dying."""
+        if not os.read(worker.ready, _MOST_BEATS):
+            os.close(worker.ready)
+            worker.ready = -1
+            return
+        now = time.monotonic()
+        if worker.asked is not None:
+            self._log.log(f"{worker} goes on after {now - worker.beat:.0f} s without a sign of life", "warn")
+            worker.asked = None
+        worker.beat = now
+        if not worker.is_ready:
+            worker.is_ready = True
             self._finish_reload()
             if not self._has_been_ready and self._are_all_ready():
                 self._has_been_ready = True
@@ -335,6 +373,32 @@ class Supervisor:
     def _are_all_ready(self) -> bool:
         current_ones = [worker for worker in self._workers.values() if worker.generation == self._generation]
         return len(current_ones) == self._orders.workers and all(worker.is_ready for worker in current_ones)
+
+    # Workers that give no sign of life
+
+    def _is_watched(self, worker: Worker) -> bool:
+        """Whether beats are expected of it: not while it loads its apps, nor while it ends."""
+        return bool(self._orders.worker_timeout) and worker.is_ready and not (worker.is_ending or worker.is_killed)
+
+    def _silent_until(self, worker: Worker) -> float:
+        return worker.beat + self._orders.worker_timeout if worker.asked is None else worker.asked + STACK_TIME
+
+    def _look_for_signs_of_life(self) -> None:
+        now = time.monotonic()
+        for worker in self._workers.values():
+            if not self._is_watched(worker) or self._silent_until(worker) > now:
+                continue
+            if worker.asked is None:
+                worker.asked = now
+                worker.kill(stacks.STACK_SIGNAL)
+                continue
+            stack = stacks.read_stack(worker.stack) or "(no stack: it is stopped, or waits in the kernel)"
+            self._log.log(
+                f"{worker} gave no sign of life for {now - worker.beat:.0f} s and is killed (worker_timeout):\n{stack}",
+                "error",
+            )
+            worker.is_killed = True
+            worker.kill(Signals.SIGKILL)
 
     # Workers that ended
 
@@ -349,8 +413,9 @@ class Supervisor:
                 return
             worker = self._workers.pop(pid, None)
             if worker is not None:
-                if worker.ready != -1:
-                    os.close(worker.ready)
+                for file in (worker.ready, worker.stack):
+                    if file != -1:
+                        os.close(file)
                 self._bury(worker, os.waitstatus_to_exitcode(status))
 
     def _bury(self, worker: Worker, code: int) -> None:

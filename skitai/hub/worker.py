@@ -13,6 +13,7 @@ from gevent.event import Event
 from gevent.hub import LoopExit
 
 from skitai.hub import signals
+from skitai.hub.heartbeat import Heartbeat
 from skitai.hub.server import Server
 from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, IMPATIENCE, RETIRE, Post
 from skitai.net import forks
@@ -59,6 +60,8 @@ class Worker:
     def __init__(self, server: Server, logs: Logs, messages: Sequence[str], post: Post | None = None) -> None:
         self._server = server
         self._logs = logs
+        beat, stack = (None, -1) if post is None else (post.beat, post.stack)
+        self._heartbeat = Heartbeat(server.settings, logs, beat, stack)
         self._messages = messages
         self._post = post
         self._grace: float | None = None
@@ -96,6 +99,7 @@ class Worker:
         self._logs.flush()
         _life.use(self)
         on_ready()
+        self._heartbeat.start()
         try:
             self._is_told.wait()
         except LoopExit:  # in a child that an app has forked, when nothing of it is left to do
@@ -179,6 +183,7 @@ class Worker:
         stopping = spawn(self._server.stop, self._grace, drain)
         waiting = spawn(self._is_hurried.wait)
         wait([stopping, waiting], count=1)
+        self._heartbeat.stop()
         with signals.blocked((Signals.SIGTERM, Signals.SIGUSR1)):
             for watcher in self._watchers:
                 watcher.stop()

@@ -92,9 +92,11 @@ class GreenletPool:
             except GreenletExit:
                 break
             except BaseException:
-                forks.end_if_child()
+                if forks.is_child and hub is not get_hub():
+                    forks.end_if_child()
                 report(fn)
-            if forks.is_child:
+            # The hub of a worker that was copied by a fork is the parent's; those of the child itself go on.
+            if forks.is_child and hub is not get_hub():
                 forks.end_if_child()
             if len(parked) >= MOST_PARKED:
                 break
