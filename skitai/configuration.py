@@ -29,7 +29,8 @@ class Options:
     varpath: str = "/var/tmp/skitai"
     mount: list[Any] = field(default_factory=list)
     clusters: Mapping[str, Any] = field(default_factory=dict)
-    keep_alive: float = 2.0
+    keep_alive: float = 75.0
+    spool_bodies: bool = True
     max_ages: Mapping[str, int] = field(default_factory=dict)
     rcache_objmax: int = 100
     certfile: str | None = None
@@ -72,6 +73,7 @@ class Options:
             workers=self.workers,
             limits=self._limits(),
             grace=self.grace,
+            spool_bodies=self.spool_bodies,
             max_ages=tuple(self.max_ages.items()),
             hsts=self.tls_settings().hsts,
         )
@@ -111,6 +113,7 @@ class Options:
         _require(_is_count(self.workers), "workers", self.workers, "0 or a whole number above")
         _require(_is_number(self.grace) and self.grace >= 0, "grace", self.grace, "0 or more seconds")
         _require(_is_number(self.keep_alive) and self.keep_alive > 0, "keep_alive", self.keep_alive, "seconds above 0")
+        _require(isinstance(self.spool_bodies, bool), "spool_bodies", self.spool_bodies, "True or False")
         _require(_is_count(self.rcache_objmax), "rcache_objmax", self.rcache_objmax, "0 or a whole number above")
         if self.keyfile and not self.certfile:
             raise ConfigurationError("keyfile without certfile: give skitai.run(certfile=..., keyfile=...)")

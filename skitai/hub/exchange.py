@@ -41,6 +41,8 @@ class Exchange:
         path: decoded, as bytes in ISO 8859-1; raw_path: as sent; query: as sent.
         status: of the response, 0 before it began. bytes_in, bytes_out: of both bodies.
         user: for the request log, set by whoever authenticated the request.
+        is_whole: all of the request body was there before the app was called, so that its length is ``bytes_in``.
+        spooled: the request body, when it is in a file that is to be closed behind the response.
         trailers: fields behind the request body, when all of it was read. is_pushed: the client did not ask for it.
     """
 
@@ -52,6 +54,8 @@ class Exchange:
     most_body_bytes = 0
     is_started = False
     is_finished = False
+    is_whole = False
+    spooled: BinaryIO | None = None
     refusal: RemoteProtocolError | None = None
     body: BinaryIO | None = None
     route: Any = None

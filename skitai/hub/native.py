@@ -52,6 +52,11 @@ class NativeHandler(WsgiHandler):
                 exchange.body = io.BytesIO()
         return super()._is_acceptable(exchange)
 
+    @property
+    def wants_length(self) -> bool:
+        """See :class:`WsgiHandler`. A native app reads the body of its exchange to the end."""
+        return not hasattr(self._ref.app, "handle") and super().wants_length
+
     def end(self) -> None:
         """Tell the app that no further request will come."""
         end = getattr(self._ref.app, "end", None)

@@ -26,6 +26,7 @@ from skitai.hub.redirect import RedirectSession
 from skitai.hub.rooms import Rooms
 from skitai.hub.site import Dispatcher, Handler, Site
 from skitai.hub.slots import Slots
+from skitai.hub.spool import Disk
 from skitai.hub.status import describe, describe_site
 from skitai.net import pool
 from skitai.net.memory import Memory
@@ -66,6 +67,7 @@ class Server:
         self.limits = settings.limits
         self.logs = logs
         self.complain = Complaints(logs.server)
+        self.disk = Disk(settings.limits.spooled_bytes, self.complain)
         self._memory = Memory()
         self.backlog = Backlog(settings.limits.http2_unsent)
         self.worker_index = worker_index
@@ -262,6 +264,12 @@ class Server:
         plain, multipart = getattr(handler, "most_body_bytes", None) or (limits.body_bytes, limits.multipart_bytes)
         content_type = exchange.head.environ.get("CONTENT_TYPE", "")
         return multipart if content_type.lower().startswith("multipart/") else plain
+
+    def spools_body(self, exchange: Exchange) -> bool:
+        """Whether a body that is not held in memory, and whose length is not known, waits in a file until it is."""
+        if exchange.head.length is not None or not self.settings.spool_bodies:
+            return False
+        return bool(getattr(exchange.route or self.route(exchange), "wants_length", False))
 
     def answer_soon(self, exchange: Exchange, status: int, detail: str = "", extra: Fields | None = None) -> None:
         """Answer an exchange with a page of the server; may be called in the hub, because a worker sends it."""

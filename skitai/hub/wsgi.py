@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from skitai.hub.server import Server
     from skitai.hub.websocket_designs import Conversation
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-#: Methods whose request must say how long its body is (RFC 9110 section 15.5.12).
-_NEED_LENGTH = frozenset({"POST", "PUT", "PATCH"})
+#: What no app gets: a tunnel is the business of a proxy, and an echo of the request shows what it must not.
+REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 #: How the request log shows that the client had gone before its request was begun; nginx calls it so too.
 CLIENT_CLOSED_REQUEST = 499
-_ALLOW = [("Allow", ", ".join(sorted(METHODS)))]
+_ALLOW = [("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")]
 
 
 class AppRef(Protocol):
@@ -69,6 +68,17 @@ class WsgiHandler:
             _bound(_setting(config, "max_multipart_body_size"), own, limits.multipart_bytes),
         )
 
+    @property
+    def wants_length(self) -> bool:
+        """Whether the app may be one that reads as many bytes of a body as CONTENT_LENGTH says.
+
+        ``app.config.spool_bodies = False`` says that it reads ``wsgi.input`` to its end. So do apps made of Werkzeug,
+        as those of Flask, which look at ``wsgi.input_terminated``.
+        """
+        app = self._ref.app
+        chosen = _setting(getattr(app, "config", None), "spool_bodies")
+        return bool(chosen) if chosen is not None else not _is_werkzeug(app)
+
     def end(self) -> None:
         """No further request will come; a plain WSGI app has no way to be told."""
 
@@ -85,13 +95,8 @@ class WsgiHandler:
 
     def _is_acceptable(self, exchange: Exchange) -> bool:
         """Tell whether an app may get a request; else it has its answer."""
-        method = exchange.method
-        head = exchange.head
-        if method not in METHODS:
+        if exchange.method in REFUSED_METHODS:
             self._server.answer_soon(exchange, 405, extra=_ALLOW)
-            return False
-        if method in _NEED_LENGTH and head.length is None and not head.chunked and head.version == 11:
-            self._server.answer_soon(exchange, 411, "Send Content-Length, or the body in chunks.")
             return False
         return True
 
@@ -159,6 +164,8 @@ class WsgiHandler:
         finally:
             if result.__class__ is not list:
                 self._close(exchange, result)
+            if exchange.spooled is not None:
+                exchange.spooled.close()
 
     def _give_up(self, exchange: Exchange) -> None:
         """The client went while its request waited for a slot: nobody wants an answer."""
@@ -209,6 +216,13 @@ class WsgiHandler:
             raise
         except BaseException:  # sys.exit() here must not end the server either
             self._server.logs.app.traceback(tag=str(exchange.transaction))
+
+
+def _is_werkzeug(app: Any) -> bool:
+    request_class = getattr(app, "request_class", None)
+    return isinstance(request_class, type) and any(
+        each.__module__.partition(".")[0] == "werkzeug" for each in request_class.__mro__
+    )
 
 
 def _setting(config: Any, name: str) -> Any:
