@@ -426,6 +426,7 @@ class Http1Exchange(Exchange):
         if self.refusal is not None:
             # The body broke the rules while the app read it, so what the app makes of it does not count.
             status, reason, keep_alive = self.refusal.status, None, False
+            server.note_refusal(self.peer, self.refusal)
         if status == 304:
             length = None  # it would have to be that of the 200 (RFC 9110 section 8.6), which only the app can know
         response = ResponseHead(

@@ -111,6 +111,8 @@ class Http1Session:
         """The connection is gone: whoever waits for the body must not wait on."""
         if self._stream is not None and not self._stream.has_ended:
             self._stream.fail(ClientDisconnected("the client closed the connection inside a request body"))
+            if self._exchange is not None:
+                self._connection.server.note_broken_off(self._exchange)
         self._stream = None
         self._drop_spool()
 

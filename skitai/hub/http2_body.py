@@ -116,6 +116,8 @@ class Http2Body:
         self._leave()
         if self._stream is not None and not self._stream.has_ended:
             self._stream.fail(error)
+            if isinstance(error, ClientDisconnected):
+                self._exchange.connection.server.note_broken_off(self._exchange)
         elif self._parts is not None or self._spool is not None:
             # No app will see it.
             self._parts = None

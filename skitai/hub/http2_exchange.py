@@ -250,6 +250,7 @@ class Http2Exchange(Exchange):
         if self.refusal is not None:
             # The body broke the rules while the app read it, so what the app makes of it does not count.
             status = self.refusal.status
+            self.connection.server.note_refusal(self.peer, self.refusal)
         server = self.connection.server
         self._section = section = ResponseSection(status, fields, length, self.method, server.common_fields)
         self._left = section.length if section.has_body else None

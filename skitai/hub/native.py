@@ -99,6 +99,6 @@ class NativeHandler(WsgiHandler):
             else:
                 body.send(exchange, status, fields, reason)
         except ClientDisconnected:
-            exchange.abort()
+            self._lost(exchange)
         except BaseException as error:  # sys.exit() in a view must not leave its client waiting
             self._broke_off(exchange, app, error)

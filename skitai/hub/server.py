@@ -307,6 +307,12 @@ class Server:
         status = getattr(error, "status", 400)
         self.complain("requests that were refused", f"refused {peer[0]}:{peer[1]} with {status}: {error}")
 
+    def note_broken_off(self, exchange: Exchange) -> None:
+        """Say in the server log that a client left in the middle of a body that an app reads."""
+        peer, size = exchange.peer, exchange.bytes_in
+        text = f"{peer[0]}:{peer[1]} broke a request off after {size} bytes of its body"
+        self.complain("requests that were broken off", text)
+
     def log_nameless(self, connection: Connection, status: int, size: int) -> None:
         """Log a response of ``size`` bytes to something that was no request yet."""
         if self.access_log is not None:

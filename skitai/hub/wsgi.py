@@ -158,7 +158,7 @@ class WsgiHandler:
                 self._slots.release()
             response.send(result)
         except ClientDisconnected:
-            exchange.abort()
+            self._lost(exchange)
         except BaseException as error:  # sys.exit() in a view must not leave its client waiting
             self._broke_off(exchange, app, error)
         finally:
@@ -173,9 +173,15 @@ class WsgiHandler:
         exchange.status = CLIENT_CLOSED_REQUEST
         exchange.abort()
 
+    def _lost(self, exchange: Exchange) -> None:
+        """The client is gone: there is nobody to answer."""
+        if not exchange.is_started:
+            exchange.status = CLIENT_CLOSED_REQUEST
+        exchange.abort()
+
     def _broke_off(self, exchange: Exchange, app: Any, error: BaseException) -> None:
         """A call of the app ended with an exception: answer, and pass on only what ends the greenlet itself."""
-        if error is exchange.refusal:
+        if exchange.refusal is not None and exchange.refusal in (error, error.__cause__, error.__context__):
             self._refuse(exchange, error)
         else:
             self._failed(exchange, app)
@@ -198,9 +204,9 @@ class WsgiHandler:
     def _refuse(self, exchange: Exchange, error: BaseException) -> None:
         """The client broke the rules while the app read the body: that is no fault of the app."""
         if exchange.is_started:
+            self._server.note_refusal(exchange.peer, error)
             exchange.abort()
             return
-        self._server.note_refusal(exchange.peer, error)
         try:
             exchange.respond(500, HTML, error_page(exchange.refusal.status if exchange.refusal else 400, str(error)))
         except ClientDisconnected:
