@@ -20,8 +20,7 @@ from skitai.wire.txn import Transaction
 if TYPE_CHECKING:
     from skitai.hub.connection import Connection
     from skitai.hub.http1 import Http1Session
-    from skitai.hub.websocket_carrier import Carrier
-    from skitai.hub.websocket_session import WebSocketSession
+    from skitai.hub.websocket_carrier import Carried, Carrier
 
 #: Bytes of a response that go out with its head in one send; above it the head goes first, to spare a large copy.
 MOST_JOINED = 64 * 1024
@@ -247,7 +246,7 @@ class Exchange:
         """Return what carries the bytes of a WebSocket that this exchange opens."""
         raise NotImplementedError
 
-    def switch_protocols(self, fields: Fields, session: WebSocketSession) -> None:
+    def switch_protocols(self, fields: Fields, session: Carried) -> None:
         """Tell the client that its WebSocket is open, and let ``session`` have what follows; the exchange is over then.
 
         Args:
@@ -389,7 +388,7 @@ class Http1Exchange(Exchange):
         """See :class:`Exchange`: the whole connection."""
         return ConnectionCarrier(self.connection)
 
-    def switch_protocols(self, fields: Fields, session: WebSocketSession) -> None:
+    def switch_protocols(self, fields: Fields, session: Carried) -> None:
         """See :class:`Exchange`: answers 101 (RFC 9110 section 7.8)."""
         common = self.connection.server.common_fields.both
         self.status = 101

@@ -21,7 +21,7 @@ from skitai.wire.feeding import Feeding
 
 if TYPE_CHECKING:
     from skitai.hub.server import Server
-    from skitai.hub.websocket_designs import Conversation
+    from skitai.hub.websocket_designs import NativeConversation
 
 
 class NativeHandler(WsgiHandler):
@@ -71,12 +71,9 @@ class NativeHandler(WsgiHandler):
         """See :class:`~skitai.hub.wsgi.WsgiHandler`."""
         return hasattr(self._ref.app, "converse")
 
-    def converse(self, exchange: Exchange, environ: dict[str, Any]) -> Conversation:
+    def converse(self, exchange: Exchange, environ: dict[str, Any]) -> NativeConversation:
         """See :class:`~skitai.hub.wsgi.WsgiHandler`."""
-        converse = getattr(self._ref.app, "converse", None)
-        if converse is None:
-            return super().converse(exchange, environ)
-        conversation: Conversation = converse(exchange, self.point, environ)
+        conversation: NativeConversation = self._ref.app.converse(exchange, self.point, environ)
         return conversation
 
     def serve(self, exchange: Exchange) -> None:
@@ -99,6 +96,6 @@ class NativeHandler(WsgiHandler):
             else:
                 body.send(exchange, status, fields, reason)
         except ClientDisconnected:
-            self._lost(exchange)
+            self.lost(exchange)
         except BaseException as error:  # sys.exit() in a view must not leave its client waiting
-            self._broke_off(exchange, app, error)
+            self.broke_off(exchange, app, error)

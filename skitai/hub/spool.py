@@ -56,7 +56,7 @@ class Disk:
         self._waiting: deque[tuple[Job, Done]] = deque()
 
     def submit(self, job: Job, done: Done) -> None:
-        """Run ``job`` in a native thread, then call ``done`` in the hub, with the OSError that it raised or ``None``."""
+        """Run ``job`` in a native thread, then call ``done`` in the hub with its OSError or ``None``."""
         if self._busy >= _THREADS:
             self._waiting.append((job, done))
         else:

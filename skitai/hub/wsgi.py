@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greenlet import GreenletExit
@@ -18,7 +18,7 @@ from skitai.wire.fields import tokens
 
 if TYPE_CHECKING:
     from skitai.hub.server import Server
-    from skitai.hub.websocket_designs import Conversation
+    from skitai.hub.websocket_designs import NativeConversation
 
 #: What no app gets: a tunnel is the business of a proxy, and an echo of the request shows what it must not.
 REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
@@ -120,15 +120,13 @@ class WsgiHandler:
 
     def open_websocket(self, exchange: Exchange) -> None:
         """Ask the app, and answer; runs on a worker greenlet, in a slot."""
-        from skitai.hub.websocket_opening import open_websocket
+        from skitai.hub.websocket_call import open_websocket
 
         open_websocket(self, exchange)
 
-    def converse(self, exchange: Exchange, environ: dict[str, Any]) -> Conversation:
-        """Return the app's side of a WebSocket."""
-        from skitai.hub.websocket_wsgi import WsgiConversation
-
-        return WsgiConversation(self._ref.app, exchange, environ)
+    def converse(self, exchange: Exchange, environ: dict[str, Any]) -> NativeConversation:
+        """Return the side of a native app of a WebSocket; only those that check Origin themselves have one."""
+        raise NotImplementedError
 
     def environ_of(self, exchange: Exchange) -> dict[str, Any]:
         """Return the environ of an exchange, without what concerns this hop alone.
@@ -158,9 +156,9 @@ class WsgiHandler:
                 self._slots.release()
             response.send(result)
         except ClientDisconnected:
-            self._lost(exchange)
+            self.lost(exchange)
         except BaseException as error:  # sys.exit() in a view must not leave its client waiting
-            self._broke_off(exchange, app, error)
+            self.broke_off(exchange, app, error)
         finally:
             if result.__class__ is not list:
                 self._close(exchange, result)
@@ -173,13 +171,13 @@ class WsgiHandler:
         exchange.status = CLIENT_CLOSED_REQUEST
         exchange.abort()
 
-    def _lost(self, exchange: Exchange) -> None:
+    def lost(self, exchange: Exchange) -> None:
         """The client is gone: there is nobody to answer."""
         if not exchange.is_started:
             exchange.status = CLIENT_CLOSED_REQUEST
         exchange.abort()
 
-    def _broke_off(self, exchange: Exchange, app: Any, error: BaseException) -> None:
+    def broke_off(self, exchange: Exchange, app: Any, error: BaseException) -> None:
         """A call of the app ended with an exception: answer, and pass on only what ends the greenlet itself."""
         if exchange.refusal is not None and exchange.refusal in (error, error.__cause__, error.__context__):
             self._refuse(exchange, error)
@@ -214,8 +212,11 @@ class WsgiHandler:
 
     def _close(self, exchange: Exchange, result: Any) -> None:
         close = getattr(result, "close", None)
-        if close is None:
-            return
+        if close is not None:
+            self.close_result(exchange, close)
+
+    def close_result(self, exchange: Exchange, close: Callable[[], object]) -> None:
+        """Call the ``close()`` of what an app returned; what it raises is logged."""
         try:
             close()
         except GreenletExit:

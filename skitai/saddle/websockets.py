@@ -26,6 +26,7 @@ from skitai.saddle.endpoint import Endpoint
 from skitai.saddle.errors import MissingSlash, SetupError
 from skitai.saddle.lazy import lazy
 from skitai.saddle.service import Was
+from skitai.saddle.streams import Body
 from skitai.saddle.typed_names import query_fields
 from skitai.was._context import activate
 from skitai.wire import xmlrpc
@@ -117,6 +118,7 @@ class Conversation:
         "_point",
         "_room",
         "environ",
+        "is_answered",
     )
 
     def __init__(self, app: Saddle, exchange: Any, point: str, environ: dict[str, Any]) -> None:
@@ -129,10 +131,11 @@ class Conversation:
         self._message = self._room = ""
         self._encoding: Encoding | None = None
         self.environ = environ
+        self.is_answered = True
 
     # The handshake
 
-    def begin(self) -> tuple[int, str | None, Fields, bytes]:
+    def begin(self) -> tuple[int, str | None, Fields, bytes | Body]:
         """Run guards, hooks and the function as for a request, and return the response."""
         was = self._new_was(WS_EVT_INIT)
         self._exchange.was = was
@@ -140,20 +143,18 @@ class Conversation:
             self._endpoint = endpoint = self._find(was)
             self._args = self._read_query(was)
             args = {**dict.fromkeys(endpoint.arguments.required, ""), **self._args}
+            self.is_answered = self.is_answered and len(args) == len(self._args)
             was.request.args = AttributeDict(args)
-            status, reason, fields, body = replies.finish(was, endpoint.run(was))
+            return replies.finish(was, endpoint.run(was))
         except Exception as error:
-            status, reason, fields, body = replies.fail(was, error)
-        if not isinstance(body, bytes):
-            body.close()
-            body = b""
-        return status, reason, fields, body
+            return replies.fail(was, error)
 
     def _find(self, was: Was) -> Endpoint:
         table = self._app.table
         try:
             target, was.values = table.find(self._path, "GET")
         except MissingSlash:  # no client follows a redirect
+            self.is_answered = False
             target, was.values = table.find(self._path + "/", "GET")
         was.endpoint = endpoint = target if isinstance(target, Endpoint) else target.choose(None)
         return endpoint

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent
 import pytest
@@ -301,7 +301,7 @@ def first_bytes(came: Event) -> Any:
 class Configured:
     """An app with a ``config`` that says how it reads."""
 
-    config = {"spool_bodies": False}
+    config: ClassVar = {"spool_bodies": False}
 
     def __init__(self, app: Any) -> None:
         self.app = app
