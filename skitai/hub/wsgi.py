@@ -13,7 +13,7 @@ from skitai.hub.exchange import Exchange
 from skitai.hub.pages import HTML, error_page
 from skitai.hub.slots import Slots
 from skitai.hub.wsgi_environ import Environs
-from skitai.hub.wsgi_response import WsgiResponse
+from skitai.hub.wsgi_response import NothingReturned, WsgiResponse
 from skitai.wire.fields import tokens
 
 if TYPE_CHECKING:
@@ -182,18 +182,20 @@ class WsgiHandler:
         if exchange.refusal is not None and exchange.refusal in (error, error.__cause__, error.__context__):
             self._refuse(exchange, error)
         else:
-            self._failed(exchange, app)
+            if isinstance(error, NothingReturned):
+                error.add_note(f"it is {self._ref.name}")
+            self._failed(exchange, app, f"{error}. " if isinstance(error, NothingReturned) else "")
         if isinstance(error, GreenletExit):
             raise error
 
-    def _failed(self, exchange: Exchange, app: Any) -> None:
+    def _failed(self, exchange: Exchange, app: Any, reason: str = "") -> None:
         """An app raised: log it, and answer 500 when that is still possible."""
         self._server.logs.app.traceback(tag=str(exchange.transaction))
         if exchange.is_started:
             exchange.abort()
             return
         trace = traceback.format_exc() if getattr(app, "debug", False) else ""
-        detail = f"The error was logged under {exchange.transaction}."
+        detail = f"{reason}The error was logged under {exchange.transaction}."
         try:
             exchange.respond(500, HTML, error_page(500, detail, trace))
         except ClientDisconnected:

@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 _EVENT, _SOCKET = "websocket.event", "websocket"
 
 
+def is_configured(environ: dict[str, Any]) -> bool:
+    """Whether a function has said what its WebSocket shall be."""
+    return bool(environ.get("websocket.config") or environ.get("websocket_init"))
+
+
 class Encoding(NamedTuple):
     """How messages become objects and back."""
 
@@ -145,7 +150,9 @@ class Conversation:
             args = {**dict.fromkeys(endpoint.arguments.required, ""), **self._args}
             self.is_answered = self.is_answered and len(args) == len(self._args)
             was.request.args = AttributeDict(args)
-            return replies.finish(was, endpoint.run(was))
+            content = endpoint.run(was)
+            # What a function returns that has configured a WebSocket is for nobody.
+            return replies.finish(was, "" if content is None and is_configured(self.environ) else content)
         except Exception as error:
             return replies.fail(was, error)
 
@@ -190,6 +197,10 @@ class Conversation:
                 return f"Argument {name!r} is missing in the query."
         return ""
 
+    @property
+    def _is_strict(self) -> bool:
+        return bool(self._app.config["strict_arguments"])
+
     def _choose_encoding(self, detail: Any) -> Encoding | None:
         if detail == WS_MSG_GRPC:
             raise ConfigurationError("WS_MSG_GRPC is not available: use WS_MSG_JSON or WS_MSG_XMLRPC")
@@ -226,7 +237,8 @@ class Conversation:
         was = self._new_was(event)
         was.endpoint = endpoint
         try:
-            return endpoint.function(was, **{**self._args, self._message: content})
+            args = {**self._args, self._message: content}
+            return endpoint.function(was, **endpoint.arguments.choose(args, self._is_strict))
         finally:
             was.end()
 

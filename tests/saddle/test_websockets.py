@@ -91,6 +91,10 @@ def test_further_arguments_and_clients(app: Saddle, run: Run, until: Callable[..
         assert list(num_sent.values()) == [2]
     until(lambda: not num_sent)
     assert refused(port, "/websocket/echo") == 400
+    with talk(port, "/websocket/echo?client_name=a&unknown=b") as client:
+        client.send("hi")
+        assert get(client) == "a said: hi (1)"
+    app.config.strict_arguments = True
     assert refused(port, "/websocket/echo?client_name=a&unknown=b") == 400
 
 
