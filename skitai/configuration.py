@@ -8,10 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from skitai.errors import ConfigurationError
 from skitai.settings import Limits, ServerSettings, TlsSettings
+
+#: Options of features that are not built yet; ``docs/settings.md`` lists them too.
+IDLE: Final = (
+    "proxy", "proxy_unsecure_https", "enable_gw", "gw_auth", "gw_realm", "gw_secret_key", "cachefs_memmax",
+    "cachefs_diskmax", "cachefs_dir", "smtpda", "cron", "blacklist_dir",
+)  # fmt: skip
 
 
 @dataclass
@@ -77,6 +83,11 @@ class Options:
             max_ages=tuple(self.max_ages.items()),
             hsts=self.tls_settings().hsts,
         )
+
+    def idle(self) -> list[str]:
+        """Names of the options that were given and serve nothing in this version."""
+        defaults = Options()
+        return [name for name in IDLE if getattr(self, name) != getattr(defaults, name)]
 
     def tls_settings(self) -> TlsSettings:
         """What is said about TLS beside the first certificate.
