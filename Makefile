@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := .setup-stamp
 ARGS ?=
+# Tests of a file are independent, and every server they start takes a port of the system's choosing.
+PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup demo test servers check bench bench-websocket clean
+.PHONY: setup demo test test-lowest servers check bench bench-websocket clean
 
 setup: $(STAMP)
 
@@ -26,7 +28,7 @@ demo: setup
 	$(BIN)/python examples/search_cluster/demo.py $(ARGS)
 
 test: setup servers
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 # The servers that the tests start themselves. Root gets what is missing installed, others are told what to install;
 # SKITAI_TEST_PG and SKITAI_TEST_REDIS may name servers that run elsewhere. MongoDB has a double, or SKITAI_TEST_MONGO.

@@ -43,9 +43,9 @@ TEST = [
     "bottle>=0.13",
     "coverage>=7.6",
     # Frameworks that read as many bytes of a body as CONTENT_LENGTH says.
-    "django>=4.2",
+    "django>=5.2",
     "falcon>=4.0",
-    "flask>=3.0",
+    "flask[async]>=3.1",
     # WebSockets of apps that were written for other servers; the last is Flask-SocketIO's client.
     "flask-sock>=0.7",
     "flask-socketio>=5.3",
@@ -66,6 +66,8 @@ TEST = [
     # Judges the documents of app.enable_openapi(); skitai itself does not need it.
     "openapi-spec-validator>=0.7",
     "pytest>=8.2",
+    # Tests on all cores: make test.
+    "pytest-xdist>=3.6.1",
     "requests>=2.32",
     "ruff>=0.6",
     "trustme>=1.1",
@@ -97,6 +99,8 @@ setup(
         "h2>=4.4.1,<5",
         # Its header compression, which ours builds on.
         "hpack>=4.1",
+        # Names of hosts outside ASCII by IDNA 2008 and UTS 46. 3.7 is the first that long names cannot keep busy.
+        "idna>=3.7",
         "jinja2>=3.1.6",
         "multipart>=1.2",
         "PyJWT>=2.9",

@@ -156,6 +156,8 @@ class Launcher:
                     workers=self._settings.workers,
                     log=logs.current().server,
                     grace=self._settings.grace,
+                    reload_time=self._settings.reload_time,
+                    worker_timeout=self._settings.worker_timeout,
                     on_ready=on_ready,
                     before_reload=self._read_tls_again,
                     on_stop=sockets.close,

@@ -54,7 +54,10 @@ class Session(Protocol):
         """Whether no request is in progress."""
 
     def drain(self) -> None:
-        """The server stops: begin nothing new, and close the connection when what is in progress has ended."""
+        """The server stops: say so, and close the connection when what is in progress has ended."""
+
+    def end_drain(self) -> None:
+        """The client has had a moment to hear of it: begin nothing new where the protocol can say so."""
 
 
 class TakingOver(Session, Protocol):
@@ -159,10 +162,22 @@ class Connection:
             self._linger_more(data)
         elif data:
             self.session.receive(data)
+            if self.transport.has_ended:
+                self._end_input()
         else:
+            self._end_input()
+
+    def _end_input(self) -> None:
+        """Tell the session that nothing more comes, but not while it does not want to read."""
+        if not (self.is_closed or self.input_ended or self._is_lingering) and self._read_watcher.active:
             self.input_ended = True
             self._read_watcher.stop()
             self.session.end_of_input()
+
+    def look(self) -> None:
+        """Read what has come, without waiting for the loop to see it; nothing when the connection is not read now."""
+        if not self.is_closed and self._read_watcher.active:
+            self._on_readable()
 
     # Reading less
 
@@ -174,6 +189,8 @@ class Connection:
         """Read again after :meth:`pause`."""
         if not (self.is_closed or self.input_ended or self._read_watcher.active):
             self._read_watcher.start(self._on_readable)
+            if self.transport.has_ended:
+                get_hub().loop.run_callback(self._end_input)
 
     # Writing
 
@@ -309,6 +326,11 @@ class Connection:
         get_hub().cancel_waits_close_and_then([self._write_watcher], reason, close)
         self.server.forget(self)
         self.session.closed()
+
+    def abandon(self) -> None:
+        """See :meth:`Server.abandon`: what is written from now on goes nowhere."""
+        self.is_closed = True
+        self.transport.close()
 
     @property
     def is_lingering(self) -> bool:

@@ -127,7 +127,10 @@ class Http1Session:
             self._body_failed(RemoteProtocolError("the request body took too long", 408))
 
     def drain(self) -> None:
-        """See :class:`Session`: the response to the request in progress says that it is the last."""
+        """See :class:`Session`: the response to the request in progress, or to the next, says that it is the last."""
+
+    def end_drain(self) -> None:
+        """See :class:`Session`: HTTP/1.1 cannot tell a client anything between two responses."""
 
     # Going over to HTTP/2
 

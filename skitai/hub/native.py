@@ -17,6 +17,7 @@ from skitai.errors import ClientDisconnected
 from skitai.hub.app_ref import is_native
 from skitai.hub.exchange import Exchange
 from skitai.hub.wsgi import AppRef, WsgiHandler
+from skitai.net import forks
 from skitai.wire.feeding import Feeding
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class NativeHandler(WsgiHandler):
             try:
                 status, reason, fields, body = handle(exchange, self.point)
             finally:
+                if forks.is_child:
+                    forks.end_if_child()
                 self._slots.release()
             if body.__class__ is bytes:
                 exchange.respond(status, fields, body, reason)

@@ -106,6 +106,9 @@ class Bridge:
         """See :class:`~skitai.hub.websocket_carrier.Carried`. The app is told as if the client had gone."""
         self.end_of_input()
 
+    def end_drain(self) -> None:
+        """See :class:`~skitai.hub.websocket_carrier.Carried`."""
+
     def say_goodbye(self) -> None:
         """See :class:`~skitai.hub.websocket_carrier.Carried`: only the app could say something."""
 

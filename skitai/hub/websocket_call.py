@@ -21,6 +21,7 @@ from skitai.hub.websocket_offers import Offers
 from skitai.hub.websocket_opening import open_as, refusal_page, what_is_wrong
 from skitai.hub.websocket_wsgi import WsgiConversation
 from skitai.hub.wsgi_response import WsgiResponse
+from skitai.net import forks
 from skitai.wire import ws_handshake
 from skitai.wire.ws_handshake import Offer, Refusal
 
@@ -139,7 +140,11 @@ class _WsgiCall:
         asked = _Asked(exchange, environ)
         result: Any = None
         try:
-            result = self._app(environ, asked.start)
+            try:
+                result = self._app(environ, asked.start)
+            finally:
+                if forks.is_child:
+                    forks.end_if_child()
             parts = None if offers.is_taken else _begun(result)
             if offers.is_taken:
                 return True

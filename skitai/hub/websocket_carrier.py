@@ -44,6 +44,9 @@ class Carried(Protocol):
     def drain(self) -> None:
         """The server stops."""
 
+    def end_drain(self) -> None:
+        """The client has had a moment to hear of it."""
+
     def say_goodbye(self) -> None:
         """The server has waited long enough, and breaks the connection off next."""
 

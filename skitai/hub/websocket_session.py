@@ -291,6 +291,9 @@ class WebSocketSession:
         if self._state == _OPEN and self._servant is not None:
             self._servant.drain()
 
+    def end_drain(self) -> None:
+        """See :class:`~skitai.hub.connection.Session`: the close frame has said it."""
+
     def say_goodbye(self) -> None:
         """The server has waited long enough, and breaks the connection off next."""
         self.close(GOING_AWAY, "the server stops")

@@ -14,6 +14,7 @@ from skitai.hub.pages import HTML, error_page
 from skitai.hub.slots import Slots
 from skitai.hub.wsgi_environ import Environs
 from skitai.hub.wsgi_response import NothingReturned, WsgiResponse
+from skitai.net import forks
 from skitai.wire.fields import tokens
 
 if TYPE_CHECKING:
@@ -153,6 +154,8 @@ class WsgiHandler:
                 app = self._ref.app
                 result = app(self._make_environ(exchange), response.start)
             finally:
+                if forks.is_child:
+                    forks.end_if_child()
                 self._slots.release()
             response.send(result)
         except ClientDisconnected:

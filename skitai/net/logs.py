@@ -16,6 +16,8 @@ from typing import Any, Final
 import gevent
 import gevent.monkey
 
+from skitai.wire.masking import mask
+
 from .rotation import RotatingFile, Rotation, report, write_all
 
 __all__ = ["LogFile", "Logger", "Logs", "current", "timestamp", "use"]
@@ -110,7 +112,7 @@ class LogFile:
                 report(f"{self.path} cannot be rotated: {error}")
 
     def close(self) -> None:
-        """Write all that is pending and close the file; a later line opens it again."""
+        """Write all that is pending and close the file; a later line opens it again, by its name."""
         self.flush()
         if self._file is not None:
             with self._lock:
@@ -229,7 +231,7 @@ class Logger:
             tag: what to search for, such as a transaction id.
         """
         label = f"{category}:{tag}" if tag else category
-        text = str(message)
+        text = mask(str(message))
         if "\n" in text or "\r" in text:
             text = "\n\t".join(text.splitlines())
         self.file.write_line(f"{timestamp()} [{label}] {text}")
@@ -365,6 +367,17 @@ class Logs:
         """Rename the files now (SIGUSR1)."""
         for file in self.files():
             file.rotate()
+
+    def make_way(self) -> None:
+        """Write all that is pending before another process renames the files; those that it does not know, rename now.
+
+        Files of :meth:`make` belong to whichever processes made them. One that another process has just renamed is not
+        renamed again.
+        """
+        for file in (self.server.file, self.request, self.app.file):
+            file.close()
+        for each in self._made.values():
+            each.file.rotate()
 
     def close(self) -> None:
         """Write all that is pending and close the files."""

@@ -17,6 +17,8 @@ from gevent import get_hub
 from gevent.hub import Hub
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from skitai.net import forks
+
 #: Parked workers kept per hub; more than this end when their task does. One costs about 5 KB.
 MOST_PARKED = 1_000
 
@@ -90,7 +92,12 @@ class GreenletPool:
             except GreenletExit:
                 break
             except BaseException:
+                if forks.is_child and hub is not get_hub():
+                    forks.end_if_child()
                 report(fn)
+            # The hub of a worker that was copied by a fork is the parent's; those of the child itself go on.
+            if forks.is_child and hub is not get_hub():
+                forks.end_if_child()
             if len(parked) >= MOST_PARKED:
                 break
             del fn, args

@@ -58,7 +58,7 @@ class Http2Connection:
     @property
     def has_room(self) -> bool:
         """Whether one more request can go out."""
-        if self._stream.is_lost or self._goodbye or self.engine.is_broken:
+        if self._stream.has_ended or self._goodbye or self.engine.is_broken:
             return False
         most = self.engine.peer_most_streams if self.engine.has_settings else _BEFORE_SETTINGS
         return len(self._streams) < most

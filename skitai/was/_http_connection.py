@@ -210,7 +210,7 @@ class HttpConnection:
         can_keep = can_keep and not self._stream.unsent and head.status != 101
         self._attempt = self._reader = self._head = self._decoder = None
         # First give the connection on, then the answer: whoever is woken by it may want a connection at once.
-        if can_keep and not self._stream.is_lost:
+        if can_keep and not self._stream.has_ended:
             self._keep_time = _keep_time(head.fields)
             self._pool.give_back(self)
         else:

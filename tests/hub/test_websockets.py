@@ -453,6 +453,7 @@ def test_text_binary_fragments_and_control_frames(serve: Serve, knock: Knock) ->
         (frame(0x88, b"\x03", True), 1002),
         (b"\x82\xff" + (1 << 40).to_bytes(8, "big") + bytes(4), 1009),
     ],
+    ids=["not masked", "not UTF-8", "reserved bit", "unknown", "short close", "too large"],  # their masks are random
 )
 def test_clients_that_break_the_rules(serve: Serve, data: bytes, code: int, knock: Knock) -> None:
     running = serve(echo)
