@@ -42,8 +42,15 @@ EXTRAS = {
 TEST = [
     "bottle>=0.13",
     "coverage>=7.6",
+    # Frameworks that read as many bytes of a body as CONTENT_LENGTH says.
     "django>=5.2",
+    "falcon>=4.0",
     "flask[async]>=3.1",
+    # WebSockets of apps that were written for other servers; the last is Flask-SocketIO's client.
+    "flask-sock>=0.7",
+    "flask-socketio>=5.3",
+    "gevent-websocket>=0.10.1",
+    "python-socketio[client]>=5.11",
     # The generated modules and the client of others for what Skitai serves by descriptors of its own.
     "grpcio-health-checking>=1.66",
     "grpcio-reflection>=1.66",

@@ -8,10 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from skitai.errors import ConfigurationError
 from skitai.settings import Limits, ServerSettings, TlsSettings
+
+#: Options of features that are not built yet; ``docs/settings.md`` lists them too.
+IDLE: Final = (
+    "proxy", "proxy_unsecure_https", "enable_gw", "gw_auth", "gw_realm", "gw_secret_key", "cachefs_memmax",
+    "cachefs_diskmax", "cachefs_dir", "smtpda", "cron", "blacklist_dir",
+)  # fmt: skip
 
 
 @dataclass
@@ -32,7 +38,8 @@ class Options:
     varpath: str = "/var/tmp/skitai"
     mount: list[Any] = field(default_factory=list)
     clusters: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    keep_alive: float = 2.0
+    keep_alive: float = 75.0
+    spool_bodies: bool = True
     max_ages: Mapping[str, int] = field(default_factory=dict)
     dot_files: bool = False
     rcache_objmax: int = 100
@@ -76,6 +83,7 @@ class Options:
             workers=self.workers,
             limits=self._limits(),
             grace=self.grace,
+            spool_bodies=self.spool_bodies,
             reload_time=self.reload_time,
             worker_timeout=self.worker_timeout,
             blocked_loop=self.blocked_loop,
@@ -83,6 +91,11 @@ class Options:
             dot_files=self.dot_files,
             hsts=self.tls_settings().hsts,
         )
+
+    def idle(self) -> list[str]:
+        """Names of the options that were given and serve nothing in this version."""
+        defaults = Options()
+        return [name for name in IDLE if getattr(self, name) != getattr(defaults, name)]
 
     def tls_settings(self) -> TlsSettings:
         """What is said about TLS beside the first certificate.
@@ -124,6 +137,7 @@ class Options:
             value = getattr(self, name)
             _require(_is_number(value) and value >= 0, name, value, "0 or more seconds")
         _require(_is_number(self.keep_alive) and self.keep_alive > 0, "keep_alive", self.keep_alive, "seconds above 0")
+        _require(isinstance(self.spool_bodies, bool), "spool_bodies", self.spool_bodies, "True or False")
         _require(_is_count(self.rcache_objmax), "rcache_objmax", self.rcache_objmax, "0 or a whole number above")
         _require(isinstance(self.dot_files, bool), "dot_files", self.dot_files, "True or False")
         if self.keyfile and not self.certfile:

@@ -299,7 +299,7 @@ class Http2Session:
         self.flush()
         exchange = self._add(1, head)
         if exchange is not None:
-            exchange.body, exchange.bytes_in = before.body, before.bytes_in
+            exchange.body, exchange.bytes_in, exchange.is_whole = before.body, before.bytes_in, before.is_whole
             self._server.dispatch(exchange)
 
     def _begin_tunnel(self, exchange: Http2Exchange, protocol: str) -> None:

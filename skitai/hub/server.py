@@ -27,6 +27,7 @@ from skitai.hub.redirect import RedirectSession
 from skitai.hub.rooms import Rooms
 from skitai.hub.site import Dispatcher, Handler, Site
 from skitai.hub.slots import Slots
+from skitai.hub.spool import Disk
 from skitai.hub.status import describe, describe_site
 from skitai.net import forks, pool
 from skitai.net.memory import Memory
@@ -67,6 +68,7 @@ class Server:
         self.limits = settings.limits
         self.logs = logs
         self.complain = Complaints(logs.server)
+        self.disk = Disk(settings.limits.spooled_bytes, self.complain)
         self._memory = Memory()
         self.backlog = Backlog(settings.limits.http2_unsent)
         self.worker_index = worker_index
@@ -290,6 +292,12 @@ class Server:
         content_type = exchange.head.environ.get("CONTENT_TYPE", "")
         return multipart if content_type.lower().startswith("multipart/") else plain
 
+    def spools_body(self, exchange: Exchange) -> bool:
+        """Whether a body that is not held in memory, and whose length is not known, waits in a file until it is."""
+        if exchange.head.length is not None or not self.settings.spool_bodies:
+            return False
+        return bool(getattr(exchange.route or self.route(exchange), "wants_length", False))
+
     def answer_soon(self, exchange: Exchange, status: int, detail: str = "", extra: Fields | None = None) -> None:
         """Answer an exchange with a page of the server; may be called in the hub, because a worker sends it."""
         self.pool.spawn(self.answer, exchange, status, detail, extra)
@@ -325,6 +333,12 @@ class Server:
         """Say in the server log what a client did wrong."""
         status = getattr(error, "status", 400)
         self.complain("requests that were refused", f"refused {peer[0]}:{peer[1]} with {status}: {error}")
+
+    def note_broken_off(self, exchange: Exchange) -> None:
+        """Say in the server log that a client left in the middle of a body that an app reads."""
+        peer, size = exchange.peer, exchange.bytes_in
+        text = f"{peer[0]}:{peer[1]} broke a request off after {size} bytes of its body"
+        self.complain("requests that were broken off", text)
 
     def log_nameless(self, connection: Connection, status: int, size: int) -> None:
         """Log a response of ``size`` bytes to something that was no request yet."""

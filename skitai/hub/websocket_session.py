@@ -175,9 +175,7 @@ class WebSocketSession:
     def closed(self) -> None:
         """The connection is gone."""
         self._end(ABNORMAL, "the connection was lost")
-        release = getattr(self._carrier, "release", None)
-        if release is not None:
-            release()
+        self._carrier.release()
 
     def carrier_drained(self) -> None:
         """Some of what was unsent went out."""
