@@ -201,13 +201,23 @@ class WsRun:
             return
         self._connection = None
         self._end()
-        self._pool.give_back(connection)
-        self._task.succeed(WsResult.received(self._task.call, self._node, event))
+        try:
+            self._pool.give_back(connection)
+        finally:
+            self._task.succeed(WsResult.received(self._task.call, self._node, event))
 
     def lost(self, error: Exception, code: int, reason: str) -> None:
         """The connection ended before a message came."""
         self._connection = None
         self._fail(error)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._end()
+        try:
+            self._let_go()
+        finally:
+            self._task.break_off(error)
 
     @property
     def _node(self) -> Node:
