@@ -89,6 +89,8 @@ setup(
         "h2>=4.4.1,<5",
         # Its header compression, which ours builds on.
         "hpack>=4.1",
+        # Names of hosts outside ASCII by IDNA 2008 and UTS 46. 3.7 is the first that long names cannot keep busy.
+        "idna>=3.7",
         "jinja2>=3.1.6",
         "multipart>=1.2",
         "PyJWT>=2.9",

@@ -28,14 +28,15 @@ class Options:
     request_log: bool = True
     varpath: str = "/var/tmp/skitai"
     mount: list[Any] = field(default_factory=list)
-    clusters: Mapping[str, Any] = field(default_factory=dict)
+    clusters: Mapping[str, Any] = field(default_factory=dict, repr=False)
     keep_alive: float = 2.0
     max_ages: Mapping[str, int] = field(default_factory=dict)
+    dot_files: bool = False
     rcache_objmax: int = 100
     certfile: str | None = None
     keyfile: str | None = None
-    passphrase: str | None = None
-    tls: Mapping[str, Any] = field(default_factory=dict)
+    passphrase: str | None = field(default=None, repr=False)
+    tls: Mapping[str, Any] = field(default_factory=dict, repr=False)
     cachefs_dir: str | None = None
     cachefs_memmax: int = 0
     cachefs_diskmax: int = 0
@@ -44,11 +45,11 @@ class Options:
     enable_gw: bool = False
     gw_auth: bool = False
     gw_realm: str = "API Gateway"
-    gw_secret_key: str | bytes | None = None
-    smtpda: Mapping[str, Any] | None = None
+    gw_secret_key: str | bytes | None = field(default=None, repr=False)
+    smtpda: Mapping[str, Any] | None = field(default=None, repr=False)
     cron: list[str] = field(default_factory=list)
     blacklist_dir: str | None = None
-    backplane: str | None = None
+    backplane: str | None = field(default=None, repr=False)
     backplane_prefix: str = "skitai"
 
     def with_keywords(self, keywords: Mapping[str, Any]) -> Options:
@@ -73,6 +74,7 @@ class Options:
             limits=self._limits(),
             grace=self.grace,
             max_ages=tuple(self.max_ages.items()),
+            dot_files=self.dot_files,
             hsts=self.tls_settings().hsts,
         )
 
@@ -112,6 +114,7 @@ class Options:
         _require(_is_number(self.grace) and self.grace >= 0, "grace", self.grace, "0 or more seconds")
         _require(_is_number(self.keep_alive) and self.keep_alive > 0, "keep_alive", self.keep_alive, "seconds above 0")
         _require(_is_count(self.rcache_objmax), "rcache_objmax", self.rcache_objmax, "0 or a whole number above")
+        _require(isinstance(self.dot_files, bool), "dot_files", self.dot_files, "True or False")
         if self.keyfile and not self.certfile:
             raise ConfigurationError("keyfile without certfile: give skitai.run(certfile=..., keyfile=...)")
 

@@ -66,7 +66,7 @@ class TlsSettings:
 
     # Further certificates, each the path of a PEM file or a dict with ``certfile`` and perhaps ``keyfile``,
     # ``passphrase`` and ``names``. The one whose names cover the host that a client asks for (SNI) is shown.
-    certificates: tuple[str | Mapping[str, object], ...] = ()
+    certificates: tuple[str | Mapping[str, object], ...] = field(default=(), repr=False)
     # PEM file or directory of the authorities whose clients are let in; with it, clients are asked for a certificate.
     client_ca: str | None = None
     # Whether a client without a certificate is refused ("required") or served as nobody ("optional").
@@ -76,7 +76,8 @@ class TlsSettings:
     client_crl: str | None = None
     # "1.2" or "1.3"; clients that only know older versions cannot connect.
     minimum_version: str = "1.2"
-    # Cipher suites of TLS 1.2 in the words of OpenSSL; those of 1.3 are all good. None: those that Python recommends.
+    # Cipher suites of TLS 1.2 in the words of OpenSSL; those of 1.3 are all good. None: those with forward secrecy and
+    # AEAD, as HTTP/2 asks for (RFC 9113 section 9.2.2); clients that only know CBC cannot connect.
     ciphers: str | None = None
     # A plain port whose requests are all redirected (308) to the same URL with https; None: no such port.
     redirect_from: int | None = None
@@ -98,6 +99,9 @@ class ServerSettings:
     grace: float = 30.0
     # (URL path prefix, seconds) pairs for the Cache-Control of static files; the longest matching prefix counts.
     max_ages: tuple[tuple[str, int], ...] = ()
+    # Whether static mounts serve files whose name, or that of a directory above, begins with a dot, as .env and
+    # .git/config. Without it there is no such file for clients, but below /.well-known/ (RFC 8615).
+    dot_files: bool = False
     # Seconds in the Strict-Transport-Security of every response; 0 sends none. For servers that speak TLS only.
     hsts: int = 0
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from skitai.wire.masking import mask
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -63,10 +65,10 @@ def format_record(record: tuple[float, Exchange]) -> str:
     head = exchange.head
     transaction = exchange.transaction
     peer = exchange.peer
-    agent = head.environ.get("HTTP_USER_AGENT") or "-"
+    agent = _shown(head.environ.get("HTTP_USER_AGENT") or "-")
     method = "PUSH" if exchange.is_pushed else head.method
     return (
-        f"{stamp(when)} [info] {peer[0]}:{peer[1]} {head.host or '-'} {method} {head.target}"
+        f"{stamp(when)} [info] {peer[0]}:{peer[1]} {head.host or '-'} {method} {_shown(head.target)}"
         f" HTTP/{exchange.version} {exchange.status or '-'} {exchange.bytes_in} {exchange.bytes_out}"
         f" {transaction.gtxnid} {transaction.received} {_quoted(exchange.user)} {_bare(exchange.token)}"
         f' "{_escaped(agent)}" {exchange.seconds_processing * 1000:.0f}ms {exchange.seconds_sending * 1000:.0f}ms'
@@ -77,6 +79,11 @@ def format_nameless(record: tuple[float, tuple[str, int], int, int]) -> str:
     """Return the line of a response that has no request."""
     when, peer, status, size = record
     return f'{stamp(when)} [info] {peer[0]}:{peer[1]} - - - - {status} 0 {size} - - - - "-" 0ms 0ms'
+
+
+def _shown(text: str) -> str:
+    """Mask userinfo and a password in a query. Most texts have neither, and looking closer takes a while."""
+    return mask(text) if "@" in text or "=" in text else text
 
 
 def _escaped(text: str) -> str:

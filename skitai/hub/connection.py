@@ -159,7 +159,14 @@ class Connection:
             self._linger_more(data)
         elif data:
             self.session.receive(data)
+            if self.transport.has_ended:
+                self._end_input()
         else:
+            self._end_input()
+
+    def _end_input(self) -> None:
+        """Tell the session that nothing more comes, but not while it does not want to read."""
+        if not (self.is_closed or self.input_ended or self._is_lingering) and self._read_watcher.active:
             self.input_ended = True
             self._read_watcher.stop()
             self.session.end_of_input()
@@ -174,6 +181,8 @@ class Connection:
         """Read again after :meth:`pause`."""
         if not (self.is_closed or self.input_ended or self._read_watcher.active):
             self._read_watcher.start(self._on_readable)
+            if self.transport.has_ended:
+                get_hub().loop.run_callback(self._end_input)
 
     # Writing
 

@@ -13,6 +13,7 @@ from skitai.hub.websocket_carrier import ConnectionCarrier
 from skitai.net.turns import Stint
 from skitai.wire.fields import Fields
 from skitai.wire.http1 import RequestHead, chunk, last_chunk
+from skitai.wire.masking import mask
 from skitai.wire.response import BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead, serialize_interim
 from skitai.wire.target import decode_path, split_target
 from skitai.wire.txn import Transaction
@@ -271,7 +272,7 @@ class Exchange:
         return self.finished_at - self.started_at if self.started_at else 0.0
 
     def __repr__(self) -> str:
-        return f"<Exchange {self.number} {self.method} {self.target} {self.status or 'open'}>"
+        return f"<Exchange {self.number} {self.method} {mask(self.target)} {self.status or 'open'}>"
 
 
 class Http1Exchange(Exchange):

@@ -18,6 +18,7 @@ from skitai.wire.http2.coders import Raw
 from skitai.wire.http2.errors import Code
 from skitai.wire.http2.heads import raw_fields
 from skitai.wire.http2.responses import ResponseSection
+from skitai.wire.masking import mask
 
 if TYPE_CHECKING:
     from skitai.hub.connection import Connection
@@ -363,4 +364,4 @@ class Http2Exchange(Exchange):
         self.session.finished(self)
 
     def __repr__(self) -> str:
-        return f"<Http2Exchange {self.number} on stream {self.stream} {self.method} {self.target} {self.status}>"
+        return f"<Http2Exchange {self.number} on stream {self.stream} {self.method} {mask(self.target)} {self.status}>"

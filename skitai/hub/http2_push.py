@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
 from skitai.wire.http2.coders import Raw, raw_field
+from skitai.wire.http2.heads import raw_fields
 from skitai.wire.target import split_host
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ def path_of(exchange: Http2Exchange, uri: str) -> str | None:
 
 def request_for(exchange: Http2Exchange, path: str) -> list[Raw]:
     """Return the fields of a GET of ``path`` by the same client."""
-    fields = [(":method", "GET"), (":scheme", exchange.scheme), (":authority", exchange.head.host), (":path", path)]
-    fields += [(name, value) for name in _FORWARDED if (value := exchange.header(name)) is not None]
-    fields.append(("referer", _base(exchange)))
-    return [raw_field(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+    host = exchange.head.host.encode("latin-1")
+    raw: list[Raw] = [(b":method", b"GET"), (b":scheme", exchange.scheme.encode("latin-1")), (b":authority", host)]
+    raw.append(raw_field(b":path", path.encode("ascii")))
+    fields = [(name, value) for name in _FORWARDED if (value := exchange.header(name)) is not None]
+    return raw + raw_fields([*fields, ("referer", _base(exchange))])
 
 
 def _base(exchange: Http2Exchange) -> str:

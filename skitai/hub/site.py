@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from skitai.errors import ConfigurationError
+from skitai.wire.hosts import normal_host
 from skitai.wire.mounts import MountTable, normal_point
 from skitai.wire.target import split_host
 
@@ -68,12 +70,27 @@ class Site:
 
     def _named(self, host: str) -> list[VirtualHost]:
         names = host.lower().replace(":", " ").split() or [DEFAULT_HOST]
-        names = [DEFAULT_HOST if name == "*" else name for name in names]
+        names = [DEFAULT_HOST if name == "*" else _bare(name) for name in names]
         return [self._hosts.setdefault(name, VirtualHost()) for name in names]
 
     def __repr__(self) -> str:
         mounts = [f"{name}{normal_point(point) or '/'}" for name, host in self._hosts.items() for point, _ in host.apps]
         return f"<Site {' '.join(mounts)}>"
+
+
+def _bare(name: str) -> str:
+    """Return the name of a site as clients send it, but without a dot at its end; one outside ASCII by IDNA.
+
+    Raises:
+        ConfigurationError: there can be no such name.
+    """
+    dot, name = ("." if name.startswith(".") else ""), name.removeprefix(".").removesuffix(".")
+    if name.isascii():
+        return dot + name
+    try:
+        return dot + normal_host(name)
+    except ValueError as error:
+        raise ConfigurationError(f"a virtual host cannot be called so: {error}") from error
 
 
 class Dispatcher:

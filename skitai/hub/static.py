@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from skitai.hub.server import Server
     from skitai.hub.site import Handler
 
+WELL_KNOWN = "/.well-known"
 INDEXES = ("index.htm", "index.html")
 
 #: Files up to this many bytes go out in one send with their head; larger ones by sendfile(2).
@@ -98,6 +99,8 @@ class StaticHandler:
         if not is_safe(exchange.path):
             return False
         for point, root in self._directories.find(exchange.path):
+            if not self._server.settings.dot_files and has_dot_name(exchange.path, len(point)):
+                continue
             found = locate(root, exchange.path[len(point) :])
             if found is None:
                 continue
@@ -154,6 +157,19 @@ class StaticHandler:
 def is_safe(path: str) -> bool:
     """Tell whether a decoded path may be looked up at all: no dot segments, no empty ones, no NUL, no backslash."""
     return not ("./" in path or "//" in path or "\0" in path or "\\" in path or path.endswith(("/..", "/.")))
+
+
+def has_dot_name(path: str, start: int = 0) -> bool:
+    """Tell whether a segment of a decoded path begins with a dot: files that were not put there to be served.
+
+    Args:
+        start: where to begin; what is in front is the mount point, which somebody has chosen.
+
+    ``/.well-known/`` is the exception (RFC 8615): it is there to be served, but only at the root of a host.
+    """
+    if start == 0 and (path == WELL_KNOWN or path.startswith(WELL_KNOWN + "/")):
+        start = len(WELL_KNOWN)
+    return "/." in path[start:]
 
 
 def locate(root: str, rest: str) -> tuple[str, os.stat_result] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from skitai.errors import ConfigurationError
+from skitai.net.files import open_regular
 
 #: Where a certificate file that does not exist as it was given is looked for.
 PLACES: Final = ("/etc/skitaid/cert",)
@@ -90,7 +91,7 @@ def named_hosts(certfile: str) -> list[str]:
     from cryptography.x509.oid import NameOID
 
     try:
-        with open(certfile, "rb") as file:
+        with open_regular(certfile) as file:
             data = file.read()
         # A key before the certificate is allowed in PEM, but not to this parser.
         leaf = x509.load_pem_x509_certificate(data[data.find(_BEGIN_CERTIFICATE) :])

@@ -7,6 +7,8 @@ import ssl
 from contextlib import suppress
 from typing import Protocol
 
+from skitai.wire.hosts import absolute_name
+
 #: Bytes read at a time.
 READ_SIZE = 64 * 1024
 
@@ -19,6 +21,18 @@ class Channel(Protocol):
 
     def recv(self, size: int, /) -> bytes:
         """Return bytes, ``b""`` at the end of input. Raises BlockingIOError when there are none yet."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing comes behind what :meth:`recv` returned last. The socket need not show it.
+
+        Under TLS the peer says so by close_notify (RFC 8446 section 6.1), which may come in one piece with data, and
+        then wait for ours before it closes the connection.
+        """
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether :meth:`recv` has something to return that the socket does not show: it was read already."""
 
     def send(self, data: bytes | memoryview, /) -> int:
         """Take some bytes and return how many. Raises BlockingIOError when it can take none now."""
@@ -47,6 +61,8 @@ class PlainChannel:
     __slots__ = ("_socket", "close", "drop", "fileno", "recv", "send")
 
     pending = False
+    has_ended = False  # the socket shows it
+    has_unread = False
 
     def __init__(self, sock: _socket.socket) -> None:
         self._socket = sock
@@ -70,7 +86,7 @@ class TlsChannel:
         host: whose certificate is expected.
     """
 
-    __slots__ = ("_engine", "_incoming", "_outgoing", "_socket", "_unsent", "drop", "fileno")
+    __slots__ = ("_engine", "_incoming", "_outgoing", "_socket", "_unsent", "drop", "fileno", "has_ended")
 
     def __init__(self, sock: _socket.socket, context: ssl.SSLContext, host: str) -> None:
         self._socket = sock
@@ -78,8 +94,10 @@ class TlsChannel:
         self.drop = sock.close
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._engine = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        # RFC 6066 section 3: without the dot that makes a name absolute. No certificate has one either.
+        self._engine = context.wrap_bio(self._incoming, self._outgoing, server_hostname=absolute_name(host))
         self._unsent = b""
+        self.has_ended = False
 
     @property
     def protocol(self) -> str | None:
@@ -112,18 +130,30 @@ class TlsChannel:
         """See :class:`Channel`."""
         return bool(self._unsent or self._outgoing.pending)
 
+    @property
+    def has_unread(self) -> bool:
+        """See :class:`Channel`: what came in one piece with the end of the handshake."""
+        return bool(self._incoming.pending or self._engine.pending())
+
     def recv(self, size: int, /) -> bytes:
         """See :class:`Channel`. Broken TLS gives :class:`ssl.SSLError`; an end without close_notify does, too."""
-        self._receive()
+        if self.has_ended:
+            return b""
+        try:
+            self._receive()
+        except BlockingIOError:
+            if not self.has_unread:
+                raise
         parts: list[bytes] = []
         try:
             while part := self._engine.read(READ_SIZE):
                 parts.append(part)
+            self.has_ended = True  # close_notify: ssl tells it by no bytes, or by SSLZeroReturnError
         except ssl.SSLWantReadError:
             if not parts:
                 raise BlockingIOError from None
         except ssl.SSLZeroReturnError:
-            pass
+            self.has_ended = True
         except ssl.SSLEOFError:
             # Without its close_notify an end may be an attacker's: only a framing of the body itself can tell.
             if not parts:

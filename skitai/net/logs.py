@@ -16,6 +16,8 @@ from typing import Any, Final
 import gevent
 import gevent.monkey
 
+from skitai.wire.masking import mask
+
 from .rotation import RotatingFile, Rotation, report, write_all
 
 __all__ = ["LogFile", "Logger", "Logs", "current", "timestamp", "use"]
@@ -229,7 +231,7 @@ class Logger:
             tag: what to search for, such as a transaction id.
         """
         label = f"{category}:{tag}" if tag else category
-        text = str(message)
+        text = mask(str(message))
         if "\n" in text or "\r" in text:
             text = "\n\t".join(text.splitlines())
         self.file.write_line(f"{timestamp()} [{label}] {text}")

@@ -64,6 +64,8 @@ class Stream:
         self._reader: Any = loop.io(channel.fileno(), READ)
         self._writer: Any = loop.io(channel.fileno(), WRITE)
         self._reader.start(self._on_readable)
+        if channel.has_unread:
+            loop.run_callback(self.poll)
 
     # Reading
 
@@ -74,7 +76,7 @@ class Stream:
 
     def is_quiet(self) -> bool:
         """Whether the peer has neither sent anything nor ended its side: only then may a kept connection be used."""
-        if self._is_lost:
+        if self.has_ended:
             return False
         try:
             self._recv(1)
@@ -92,6 +94,8 @@ class Stream:
         """Read again after :meth:`pause`."""
         if not self._is_lost and not self._reader.active:
             self._reader.start(self._on_readable)
+            if self._channel.has_ended:
+                get_hub().loop.run_callback(self._end)
 
     def keep_loop_alive(self, value: bool) -> None:
         """Whether ``gevent.wait()`` waits for this stream: it should not for an idle one."""
@@ -151,6 +155,11 @@ class Stream:
         """Whether the connection is closed or broken."""
         return self._is_lost
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will be read: it is lost, or the peer has said its last word, just now perhaps."""
+        return self._is_lost or self._channel.has_ended
+
     def close(self) -> None:
         """Close at once, without telling the receiver; what is unsent is dropped. Closing twice does nothing."""
         if not self._is_lost:
@@ -189,8 +198,15 @@ class Stream:
             return
         try:
             self._receiver.data_received(data)
+            if self._channel.has_ended:
+                self._end()
         except Exception as error:
             faults.escaped(self._on_readable, error)
+
+    def _end(self) -> None:
+        """Tell of an end that came in one piece with data: the socket will not. Not while nobody wants to read."""
+        if not self._is_lost and self._reader.active:
+            self._lose(None)
 
     def _on_writable(self) -> None:
         try:

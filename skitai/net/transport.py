@@ -53,6 +53,13 @@ class Transport(Protocol):
         """Take some bytes and return how many. Raises BlockingIOError when it can take none now."""
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing comes behind what :meth:`recv` returned last, which the socket need not show.
+
+        A client may say close_notify in one piece with a request (RFC 8446 section 6.1) and wait for ours.
+        """
+
+    @property
     def client_certificate(self) -> Mapping[str, str]:
         """Who the client is by its certificate: see :func:`~skitai.net.client_certificate.describe`."""
 
@@ -89,6 +96,7 @@ class PlainTransport:
     __slots__ = ("_socket", "drain", "fileno", "recv", "send")
 
     pending = False
+    has_ended = False  # the socket shows it
     client_certificate: Mapping[str, str] = {}
     protocol = None
 
@@ -170,7 +178,7 @@ class TlsTransport:
 
     __slots__ = (
         "_certificate", "_context", "_engine", "_incoming", "_is_ready", "_outgoing", "_socket", "_unsent", "drain",
-        "fileno",
+        "fileno", "has_ended",
     )  # fmt: skip
 
     def __init__(self, sock: _socket.socket, context: ssl.SSLContext) -> None:
@@ -182,6 +190,7 @@ class TlsTransport:
         self._engine = _NO_ENGINE
         self._unsent = b""
         self._is_ready = False
+        self.has_ended = False
         self._certificate: Mapping[str, str] = {}
 
     @property
@@ -269,9 +278,14 @@ class TlsTransport:
         if not incoming.pending and not engine.pending():
             return first
         parts = [first]
-        with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
+        try:
             while part := engine.read(READ_SIZE):
                 parts.append(part)
+            self.has_ended = True  # close_notify: ssl tells it by no bytes, or by SSLZeroReturnError
+        except ssl.SSLZeroReturnError:
+            self.has_ended = True
+        except (ssl.SSLWantReadError, ssl.SSLEOFError):
+            pass  # the socket shows more, and an end without close_notify
         return b"".join(parts)
 
     def send(self, data: bytes | memoryview, /) -> int:

@@ -8,7 +8,7 @@ from hmac import compare_digest
 from typing import Any
 
 from skitai.saddle.errors import SetupError
-from skitai.wire.logins import BasicLogin, DigestLogin, account_hash, algorithm_of
+from skitai.wire.logins import ALGORITHMS, BasicLogin, DigestLogin, account_hash, algorithm_of
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,24 @@ class Account:
         raise SetupError("app.users.get(name) returns a password, (password, encrypted) or (password, encrypted, info)")
 
     def is_proved(self, login: BasicLogin | DigestLogin, realm: str, method: str) -> bool:
-        """Tell whether a client knows the password. It takes the same time whatever is wrong with it."""
+        """Tell whether a client knows the password.
+
+        The work is the same whether the user exists and however the password is kept, and hashes are compared, whose
+        length says nothing.
+        """
+        made = {each: account_hash(each, login.user, realm, self._password) for each in ALGORITHMS}
         if isinstance(login, DigestLogin):
-            expected = login.expected(self._secret(login.algorithm, login.user, realm), method)
-            return compare_digest(expected.encode(), login.response.lower().encode())
-        if self.algorithm is not None:
-            given = account_hash(self.algorithm, login.user, realm, login.password)
-            return compare_digest(given.encode(), self._password.lower().encode())
-        return compare_digest(login.password.encode(), self._password.encode())
+            kept = made[login.algorithm] if self.algorithm is None else self._password.lower()
+            is_equal = compare_digest(login.expected(kept, method).encode(), login.response.lower().encode())
+            return is_equal and self.knows(login)
+        given = {each: account_hash(each, login.user, realm, login.password) for each in ALGORITHMS}
+        algorithm = self.algorithm or ALGORITHMS[0]
+        kept = made[algorithm] if self.algorithm is None else self._password.lower()
+        return compare_digest(kept.encode(), given[algorithm].encode())
 
     def knows(self, login: BasicLogin | DigestLogin) -> bool:
         """Tell whether a login can be checked at all: not by another algorithm than the password is encrypted by."""
         return self.algorithm is None or isinstance(login, BasicLogin) or self.algorithm == login.algorithm
-
-    def _secret(self, algorithm: str, user: str, realm: str) -> str:
-        if self.algorithm is not None:
-            return self._password.lower()
-        return account_hash(algorithm, user, realm, self._password)
 
     def __repr__(self) -> str:
         return f"<Account {'encrypted' if self.algorithm else 'plain'}>"

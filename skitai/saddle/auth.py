@@ -9,6 +9,7 @@ when it cannot check one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from skitai.constants import WS_EVT_INIT
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from skitai.saddle.service import Was
 
 BASIC, DIGEST = "basic", "digest"
+
+#: Users that are looked through for how their passwords are kept.
+_MOST_LOOKED_AT = 100
 
 _nonces = Nonces()
 
@@ -88,10 +92,12 @@ def _ask_for_login(was: Was) -> Any:
         return _refuse(was, "a login, but the app has no realm or no users")
     entry = app.users.get(login.user)
     account = NOBODY if entry is None else Account.of(entry)
-    if not account.knows(login):
-        # The client proved nothing, but it cannot: it is asked for the algorithm that we can check.
-        return _refuse(was, algorithms=[account.algorithm or ""], is_stale=True)
     if not account.is_proved(login, app.realm, was.exchange.method) or entry is None:
+        if isinstance(login, DigestLogin) and login.algorithm != ALGORITHMS[-1] and len(_kept_by(app)) > 1:
+            # Passwords of some users may be encrypted by the other algorithm. Everybody is asked for it, in the words
+            # that make a browser try again by itself: whether there is such a user must not be seen.
+            why = f"a login of {login.user!r} that is wrong, or by an algorithm that cannot be checked"
+            return _refuse(was, why, ALGORITHMS[-1:], is_stale=True)
         return _refuse(was, f"a wrong user or password for {login.user!r}")
     if isinstance(login, DigestLogin):
         if login.realm != app.realm or not _is_target(login.uri, was.exchange.target):
@@ -109,15 +115,25 @@ def _is_target(uri: str, target: str) -> bool:
 
 
 def _algorithms(app: Saddle) -> Iterable[str]:
-    """Return what Digest is offered by.
+    """Return what Digest is offered by: encrypted passwords can be checked by one algorithm only."""
+    kept = _kept_by(app)
+    return ALGORITHMS if len(kept) != 1 else tuple(kept)
 
-    Encrypted passwords can be checked by one algorithm only. Where the first user of a dict has one, the others are
-    taken to have the same; a single one that differs is found out when its user comes.
+
+def _kept_by(app: Saddle) -> frozenset[str]:
+    """Return by which algorithms passwords are encrypted: of all users, so that it says nothing of one of them.
+
+    Where users cannot be looked through, as in a database, it may be any.
     """
     users = app.users
-    entry = next(iter(users.values()), None) if isinstance(users, Mapping) else None
-    algorithm = None if entry is None else Account.of(entry).algorithm
-    return ALGORITHMS if algorithm is None else (algorithm,)
+    if not isinstance(users, Mapping) or len(users) > _MOST_LOOKED_AT:
+        return frozenset(ALGORITHMS)
+    found: set[str] = set()
+    for entry in users.values():
+        with suppress(SetupError):  # said when its user comes; the others need not suffer for it
+            algorithm = Account.of(entry).algorithm
+            found |= {algorithm} if algorithm is not None else set()
+    return frozenset(found)
 
 
 def _refuse(was: Was, why: str = "", algorithms: Iterable[str] | None = None, is_stale: bool = False) -> Any:

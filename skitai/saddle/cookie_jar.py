@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 
@@ -17,7 +17,7 @@ class KeptCookie:
     """
 
     name: str
-    value: str
+    value: str = field(repr=False)
     path: str
     attributes: dict[str, str]
 

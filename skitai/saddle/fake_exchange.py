@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from skitai.errors import ClientDisconnected, LocalProtocolError
 from skitai.wire.fields import Fields, find
+from skitai.wire.masking import mask
 from skitai.wire.response import WITHOUT_BODY, CommonFields, ResponseHead
 from skitai.wire.target import decode_path, split_target
 from skitai.wire.txn import Transaction
@@ -130,4 +131,4 @@ class FakeExchange:
         self.is_aborted = True
 
     def __repr__(self) -> str:
-        return f"<FakeExchange {self.method} {self.target} {self.status or 'open'}>"
+        return f"<FakeExchange {self.method} {mask(self.target)} {self.status or 'open'}>"

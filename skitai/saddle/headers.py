@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from skitai.wire.fields import Fields
+from skitai.wire.masking import mask_fields
 
 
 class Headers(Mapping[str, str]):
@@ -39,4 +40,4 @@ class Headers(Mapping[str, str]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return f"<Headers {dict(self)}>"
+        return f"<Headers {dict(mask_fields(list(self.items())))}>"

@@ -15,6 +15,7 @@ from skitai.saddle.headers import Headers
 from skitai.saddle.lazy import lazy
 from skitai.saddle.typed_names import query_fields
 from skitai.was._exchange import RequestView
+from skitai.wire.masking import mask
 from skitai.wire.target import split_target
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ class Request(RequestView):
         return args
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.uri}>"
+        return f"<Request {self.method} {mask(self.uri)}>"
 
 
 def _add(args: AttributeDict, fields: Iterable[tuple[str, Any]]) -> None:

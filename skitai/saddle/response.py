@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from skitai.saddle import pages
 from skitai.saddle.errors import BadRequest
 from skitai.wire.fields import Fields, is_field_value, is_token
+from skitai.wire.masking import mask_fields
 from skitai.wire.response import reason_phrase
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class Response:
         """See :class:`~skitai.saddle.lazy.Effect`."""
 
     def __repr__(self) -> str:
-        return f"<Response {self.get_status()} {self.fields}>"
+        return f"<Response {self.get_status()} {mask_fields(self.fields)}>"
 
 
 def _check(name: str, value: str) -> None:

@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from skitai.net.files import open_regular
 from skitai.saddle.errors import BadRequest
 from skitai.saddle.response import ExcInfo
 
@@ -78,14 +79,16 @@ def fstream(was: Was, abspath: str, mimetype: str | None = "application/octet-st
         mimetype: its content type; ``None`` guesses by the name.
 
     Raises:
-        BadRequest: the path has ``..`` in it.
-        OSError: there is no such file, or it cannot be read.
+        BadRequest: the path has ``..`` or a NUL in it.
+        OSError: there is no such file, it cannot be read, or it is no regular file: a FIFO would be waited for.
     """
     if ".." in os.fspath(abspath).replace("\\", "/").split("/"):
         raise BadRequest("the path of a file has '..' in it")
+    if "\0" in os.fspath(abspath):
+        raise BadRequest("the path of a file has a NUL in it")
     if mimetype is None:
         mimetype = mimetypes.guess_type(abspath)[0] or "application/octet-stream"
-    return was.response("200 OK", open(abspath, "rb"), [("Content-Type", mimetype)])
+    return was.response("200 OK", open_regular(abspath), [("Content-Type", mimetype)])
 
 
 def render_ei(was: Was, exc_info: ExcInfo, format: int = 0) -> str | list[str]:

@@ -20,7 +20,7 @@ from skitai.saddle.fake_exchange import FakeExchange
 from skitai.saddle.headers import Headers
 from skitai.was._context import preserved
 from skitai.wire import formdata
-from skitai.wire.fields import Fields
+from skitai.wire.fields import Fields, check_field
 from skitai.wire.response import reason_phrase
 
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ class Client:
         self.app.begin(self.point)
         host = [] if any(name.lower() == "host" for name, _ in fields) else [("Host", "localhost")]
         cookies = self.cookies.header(urlsplit(path).path, is_tls)
-        kept = [("Cookie", cookies)] if cookies and not any(name.lower() == "cookie" for name, _ in fields) else []
+        has_cookie = any(name.lower() == "cookie" for name, _ in fields)
+        kept = [("Cookie", check_field("Cookie", cookies))] if cookies and not has_cookie else []
         exchange = FakeExchange(method, path, [*host, *kept, *fields], body, is_tls, patience)
         with preserved():
             serve(self.app, exchange, self.point)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from skitai.constants import DatabaseType, database_type
 from skitai.was._db_call import DbOptions
 from skitai.wire import databases
+from skitai.wire.masking import mask
 
 
 class Arguments(NamedTuple):
@@ -20,6 +21,9 @@ class Arguments(NamedTuple):
     dbname: str
     auth: Any
     options: DbOptions
+
+    def __repr__(self) -> str:
+        return f"<Arguments {self.kind} {mask(self.dbname)}>"  # not auth
 
 
 _NOTHING = Arguments(None, "", None, DbOptions())

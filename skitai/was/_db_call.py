@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from skitai.was._db_connection import Command
 from skitai.was._db_result import DbResult
 from skitai.was._db_target import Target
+from skitai.wire.masking import mask
 
 _SCALARS = frozenset({str, bytes, int, float, bool, type(None)})
 #: Modules whose types can be compared safely; those of bson are the ids and numbers of MongoDB.
@@ -97,7 +98,7 @@ class DbCall(NamedTuple):
 
     def __repr__(self) -> str:
         # Not the parameters: passwords of users are among them.
-        return f"<DbCall {self.name}{'.map' if self.is_map else ''} {self.uri} {self.command.name}>"
+        return f"<DbCall {self.name}{'.map' if self.is_map else ''} {mask(self.uri)} {self.command.name}>"
 
 
 class _Incomparable(Exception):

@@ -17,6 +17,7 @@ from skitai.errors import ConnectFailed, ReadTimeout, SkitaiError
 from skitai.net.timers import NEVER, HasDeadline
 from skitai.was import _settings
 from skitai.was._db_work import perform
+from skitai.wire.masking import hide_in
 
 if TYPE_CHECKING:
     from skitai.was._db_connection import DbConnection
@@ -239,6 +240,7 @@ class DbPool:
             raise
         except Exception as error:
             self._give_place_on()
+            hide_in(error)  # a driver may quote what it was given
             raise ConnectFailed(f"cannot connect to {self.database}: {str(error).strip()}") from error
         except BaseException:
             self._give_place_on()

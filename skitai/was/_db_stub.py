@@ -8,6 +8,7 @@ from skitai.was import _clusters, _modes, _request
 from skitai.was._db_call import DbCall, DbOptions
 from skitai.was._db_connection import Command
 from skitai.was._db_result import DbResult
+from skitai.wire.masking import mask
 
 if TYPE_CHECKING:
     from skitai.was._context import Context
@@ -88,4 +89,4 @@ class DbStub:
         return self._target.database_of(cluster, cluster.balancer.states[0])
 
     def __repr__(self) -> str:
-        return f"<was.{self._name}{'.map' if self._target.is_map else ''} {self._target.uri}>"
+        return f"<was.{self._name}{'.map' if self._target.is_map else ''} {mask(self._target.uri)}>"

@@ -9,6 +9,7 @@ from skitai.was import _grpc_run, _modes, _request
 from skitai.was._grpc_call import empty_call, make_call
 from skitai.was._grpc_feed import Conversation, Feed, Outgoing
 from skitai.was._http_call import Headers, Options
+from skitai.wire.masking import mask
 
 if TYPE_CHECKING:
     from skitai.was._context import Context
@@ -115,7 +116,7 @@ class GrpcStub:
         return self._last, call
 
     def __repr__(self) -> str:
-        return f"<GrpcStub {self._uri}>"
+        return f"<GrpcStub {mask(self._uri)}>"
 
 
 class _Method:

@@ -10,11 +10,12 @@ from skitai.was import _clusters, _settings
 from skitai.was._grpc_result import GrpcResult
 from skitai.was._result import Result
 from skitai.wire import clusters, urls
-from skitai.wire.auth import basic, bearer, credentials
-from skitai.wire.fields import Fields
+from skitai.wire.auth import basic, bearer, credentials, of_userinfo
+from skitai.wire.fields import Fields, check_field
 from skitai.wire.grpc import methods
 from skitai.wire.grpc.messages import frame
 from skitai.wire.grpc.metadata import encode_metadata
+from skitai.wire.masking import mask
 
 if TYPE_CHECKING:
     from skitai.was._grpc_feed import Feed
@@ -100,7 +101,7 @@ class GrpcCall(NamedTuple):
             self.body.close()
 
     def __repr__(self) -> str:
-        return f"<GrpcCall {self.uri}>"  # not the fields: credentials may be among them
+        return f"<GrpcCall {mask(self.uri)}>"  # not the fields: credentials may be among them
 
 
 def make_call(
@@ -170,9 +171,10 @@ def _fields(uri: str, options: Options) -> Fields:
     if not any(name == "user-agent" for name, _ in fields):
         fields.append(("user-agent", _settings.current.user_agent))
     auth = credentials(options.auth)
-    if auth is None and uri[:1] != "@" and (userinfo := urls.parse_url(uri).userinfo) is not None:
-        auth = credentials(userinfo)
+    if uri[:1] != "@":
+        auth = auth or of_userinfo(urls.parse_url(uri).userinfo)
     if auth is not None:
         value = bearer(auth.secret) if auth.user is None else basic(auth.user, auth.secret)
         fields.append(("authorization", value))
-    return fields
+    # Here, where it is a failed request: in the callback that sends them nobody would hear of it.
+    return [(name, check_field(name, value)) for name, value in fields]

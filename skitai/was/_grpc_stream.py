@@ -16,8 +16,9 @@ from skitai.wire.events import ResponseHead
 from skitai.wire.fields import Fields, find
 from skitai.wire.grpc.messages import ACCEPTED, MessageReader
 from skitai.wire.grpc.metadata import format_timeout
-from skitai.wire.http2.coders import Raw, raw_field
+from skitai.wire.http2.coders import Raw
 from skitai.wire.http2.errors import Code
+from skitai.wire.http2.heads import raw_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,9 +98,7 @@ class GrpcAttempt(HttpAttempt):
         if call.is_compressed:
             raw.append((b"grpc-encoding", b"gzip"))
         raw.append((b"grpc-accept-encoding", ACCEPTED.encode()))
-        for name, value in (*call.fields, *self.fields):
-            raw.append(raw_field(name.encode("latin-1"), value.encode("latin-1")))
-        return raw
+        return raw + raw_fields([*call.fields, *self.fields])
 
 
 class GrpcStream:

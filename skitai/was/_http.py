@@ -12,6 +12,7 @@ from skitai.was._http_result import HttpResult
 from skitai.wire import urls
 from skitai.wire.auth import Authorization, bearer, parse_challenges
 from skitai.wire.client_certificate import ClientCertificate
+from skitai.wire.fields import field_line
 from skitai.wire.http1 import ResponseHead
 
 if TYPE_CHECKING:
@@ -79,20 +80,30 @@ class HttpRun:
 
     def send(self) -> None:
         """Send the request, at once when there is a connection for it."""
+        try:
+            head = self._head()
+        except Exception as error:  # in a callback, after a challenge or for another member, nobody would hear of it
+            self._task.fail(error, False, (self._origin.host, self._origin.port))
+            return
         call = self._call
-        host = "" if call.lines.startswith("Host:") else f"Host: {self._authority}\r\n"
-        more = "" if call.use_cache else _no_cache(call.lines)
-        if call.auth is not None:
-            more += self._authorization()
-        head = f"{call.method} {self._target} HTTP/1.1\r\n{host}{call.lines}{self._transaction}{more}\r\n"
         self._attempt = attempt = HttpAttempt(
-            self, call.method, head.encode("latin-1"), call.body, call.timeout, _settings.current.total_time
+            self, call.method, head, call.body, call.timeout, _settings.current.total_time
         )
         engine = _engine.current()
         pool = engine.pools.get(self._origin)
         if pool is None:
             pool = engine.pools[self._origin] = HttpPool(engine, self._origin)
         pool.submit(attempt)
+
+    def _head(self) -> bytes:
+        """Return request line and header section. Raises when the credentials do not fit into a field."""
+        call = self._call
+        host = "" if call.lines.startswith("Host:") else field_line("Host", self._authority)
+        more = "" if call.use_cache else _no_cache(call.lines)
+        if call.auth is not None:
+            more += self._authorization()
+        head = f"{call.method} {self._target} HTTP/1.1\r\n{host}{call.lines}{self._transaction}{more}\r\n"
+        return head.encode("latin-1")
 
     def poll(self) -> None:
         """See :class:`skitai.was._task.Running`."""
@@ -110,10 +121,10 @@ class HttpRun:
     def attempt_answered(self, attempt: HttpAttempt, head: ResponseHead, content: bytes) -> None:
         """The answer is complete: hand it on, or answer its challenge."""
         task, call = self._task, self._call
+        node = (self._origin.host, self._origin.port)
         if head.status == 401 and call.auth is not None and self._answer_challenge(head):
             self.send()
             return
-        node = (self._origin.host, self._origin.port)
         assert issubclass(call.result, HttpResult)
         try:
             result = call.result.answered(call, node, head, content)
@@ -152,12 +163,12 @@ class HttpRun:
         credentials = self._call.auth
         assert credentials is not None
         if credentials.user is None:
-            return f"Authorization: {bearer(credentials.secret)}\r\n"
+            return field_line("Authorization", bearer(credentials.secret))
         known = _engine.current().authorizations.get((self._origin, credentials.user))
         if known is None:
             return ""
         value = known.value(credentials.user, credentials.secret, self._call.method, self._target)
-        return f"Authorization: {value}\r\n"
+        return field_line("Authorization", value)
 
     def _answer_challenge(self, head: ResponseHead) -> bool:
         """Choose how to authorize; return whether the request should be sent again with that."""

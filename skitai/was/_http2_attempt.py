@@ -16,8 +16,9 @@ from skitai.was._http_call import IDEMPOTENT
 from skitai.wire.codings import ContentDecoder
 from skitai.wire.events import ResponseHead
 from skitai.wire.fields import Fields, find
-from skitai.wire.http2.coders import Raw, raw_field
+from skitai.wire.http2.coders import Raw
 from skitai.wire.http2.errors import Code
+from skitai.wire.http2.heads import raw_fields
 from skitai.wire.outcomes import BodyTooLarge
 
 if TYPE_CHECKING:
@@ -216,18 +217,18 @@ def translate(head: bytes, scheme: str) -> list[Raw]:
     first, *lines = head.decode("latin-1").split("\r\n")[:-2]
     method, target, _ = first.split(" ")
     authority = ""
-    fields: list[Raw] = []
+    fields: Fields = []
     for line in lines:
         name, _, value = line.partition(":")
         key = name.lower()
         if key == "host":
             authority = value.strip(" \t")
         elif key not in _DROPPED or (key == "te" and value.strip().lower() == "trailers"):
-            fields.append(raw_field(key.encode("latin-1"), value.strip(" \t").encode("latin-1")))
+            fields.append((key, value))
     return [
         (b":method", method.encode("latin-1")),
         (b":scheme", scheme.encode("latin-1")),
         (b":authority", authority.encode("latin-1")),
         (b":path", target.encode("latin-1")),
-        *fields,
+        *raw_fields(fields),
     ]

@@ -69,7 +69,7 @@ class Http2Connection:
     @property
     def has_room(self) -> bool:
         """Whether one more request can go out."""
-        if self._stream.is_lost or self._goodbye or self.engine.is_broken:
+        if self._stream.has_ended or self._goodbye or self.engine.is_broken:
             return False
         if not self.engine.has_settings:
             return len(self._streams) < _BEFORE_SETTINGS

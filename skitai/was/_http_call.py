@@ -12,9 +12,11 @@ from skitai.was._bodies import StreamedBody
 from skitai.was._http_result import HttpResult
 from skitai.was._result import Result
 from skitai.wire import clusters, encodings, formdata, urls
-from skitai.wire.auth import Credentials, credentials
+from skitai.wire.auth import Credentials, credentials, of_userinfo
 from skitai.wire.codings import ACCEPTED
-from skitai.wire.fields import check_field
+from skitai.wire.fields import field_line
+from skitai.wire.masking import mask
+from skitai.wire.target import is_valid_host
 
 Body = bytes | StreamedBody
 Headers = Iterable[tuple[str, Any]] | Mapping[str, Any] | None
@@ -89,7 +91,7 @@ class HttpCall(NamedTuple):
 
     def __repr__(self) -> str:
         # Not the fields: credentials may be among the headers too.
-        return f"<HttpCall {self.name}{'.map' if self.is_map else ''} {self.uri}>"
+        return f"<HttpCall {self.name}{'.map' if self.is_map else ''} {mask(self.uri)}>"
 
 
 class Options(NamedTuple):
@@ -104,6 +106,10 @@ class Options(NamedTuple):
     timeout: float | None = None
     verify: bool | str | None = None
     http2: bool | None = None
+
+    def __repr__(self) -> str:
+        # Neither auth nor headers: this is what tracebacks with local variables show.
+        return f"<Options timeout={self.timeout} verify={self.verify} http2={self.http2}>"
 
 
 #: ``was.upload``; its content type has a boundary that is new for each call.
@@ -130,7 +136,7 @@ def make_call(service: HttpService, uri: str, data: Any, options: Options, is_ma
             body = body.read()
     auth = credentials(options.auth)
     if uri[:1] != "@":
-        auth = auth or _from_userinfo(urls.parse_url(uri).userinfo)
+        auth = auth or of_userinfo(urls.parse_url(uri).userinfo)
     else:
         _check_alias(uri)
     lines, has_authorization = _header_lines(options.headers, content_type, body, service.content_type is not None)
@@ -154,10 +160,6 @@ def _check_alias(uri: str) -> None:
     definition = _clusters.find(_clusters.split(uri)[0]).definition
     if definition.kind not in clusters.HTTP_KINDS:
         raise ValueError(f"@{definition.name} is of type {definition.kind}, which is not asked by HTTP")
-
-
-def _from_userinfo(userinfo: tuple[str, str] | None) -> Credentials | None:
-    return Credentials(*userinfo) if userinfo is not None else None
 
 
 # The body
@@ -219,7 +221,7 @@ def header_lines(headers: Headers) -> tuple[str, bool]:
         LocalProtocolError: a field is not valid.
     """
     lines, has_authorization, given = _given_lines(headers)
-    agent = "" if "user-agent" in given else f"User-Agent: {_settings.current.user_agent}\r\n"
+    agent = "" if "user-agent" in given else field_line("User-Agent", _settings.current.user_agent)
     return lines + agent, has_authorization
 
 
@@ -233,30 +235,33 @@ def _given_lines(headers: Headers) -> tuple[str, bool, frozenset[str]]:
     lines = ""
     given = set()
     for name, value in _pairs(headers):
-        check_field(name, value)
+        line = field_line(name, value)
         key = name.lower()
         if key == "transfer-encoding":
             raise LocalProtocolError("Transfer-Encoding is chosen by the client, not by a header")
         if key in ("content-length", "content-type"):
             continue  # of the body, whatever was said
+        if key == "host":
+            if key in given or not is_valid_host(value.strip(" \t")):
+                raise LocalProtocolError("the value of the Host field is not a host, or it is given twice")
+            lines = field_line("Host", value) + lines
+        else:
+            lines += line
         given.add(key)
-        line = f"{name}: {value}\r\n"
-        lines = f"Host: {value}\r\n" + lines if key == "host" else lines + line
     return lines, "authorization" in given, frozenset(given & {"accept", "accept-encoding", "user-agent"})
 
 
 @lru_cache(maxsize=64)
 def _default_lines(user_agent: str, given: frozenset[str]) -> str:
     fields = [("Accept", "*/*"), ("Accept-Encoding", ACCEPTED), ("User-Agent", user_agent)]
-    for name, value in fields:
-        check_field(name, value)
-    return "".join(f"{name}: {value}\r\n" for name, value in fields if name.lower() not in given)
+    return "".join([field_line(name, value) for name, value in fields if name.lower() not in given])
 
 
 def _framing(content_type: str, body: Body) -> str:
     lines = ""
     if content_type:
-        check_field("Content-Type", content_type)
-        lines = f"Content-Type: {content_type}\r\n"
+        lines = field_line("Content-Type", content_type)
     length = len(body) if isinstance(body, bytes) else body.length
-    return lines + ("Transfer-Encoding: chunked\r\n" if length is None else f"Content-Length: {length}\r\n")
+    if length is None:
+        return lines + field_line("Transfer-Encoding", "chunked")
+    return lines + field_line("Content-Length", str(length))

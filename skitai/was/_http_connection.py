@@ -217,7 +217,7 @@ class HttpConnection:
         self._attempt = self._reader = self._head = self._decoder = None
         # First give the connection on, then the answer: whoever is woken by it may want a connection at once.
         try:
-            if can_keep and not self._stream.is_lost:
+            if can_keep and not self._stream.has_ended:
                 self._keep_time = _keep_time(head.fields)
                 self._pool.give_back(self)
             else:

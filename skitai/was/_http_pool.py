@@ -227,7 +227,9 @@ class HttpPool:
         self._forget_if_empty()
 
     def _context(self, protocols: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
-        return client_context(self.origin.verify, protocols, certificate=self.origin.cert)
+        return client_context(
+            self.origin.verify, protocols, certificate=self.origin.cert, ciphers=_settings.current.ciphers
+        )
 
     def _open_connection(self) -> HttpConnection | Http2Connection:
         origin = self.origin

@@ -14,6 +14,7 @@ from skitai.was._result import Node, Result
 from skitai.wire import outcomes
 from skitai.wire.fields import find
 from skitai.wire.http1 import ResponseHead
+from skitai.wire.masking import mask_field
 
 if TYPE_CHECKING:
     from skitai.was._call import Call
@@ -44,7 +45,11 @@ class Headers(Mapping[str, str | list[str]]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({dict(self)!r})"
+        shown = {
+            name: [mask_field(name, each) for each in value] if isinstance(value, list) else mask_field(name, value)
+            for name, value in self.items()
+        }
+        return f"{type(self).__name__}({shown!r})"
 
 
 _CHARSET = re.compile(r';\s*charset\s*=\s*(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)

@@ -28,6 +28,7 @@ from skitai.lib.documents import Document
 from skitai.net import pool as workers
 from skitai.net.connect import resolve
 from skitai.was import _settings
+from skitai.wire.hosts import absolute_name
 
 if TYPE_CHECKING:
     from skitai.was._db_pool import DbPool
@@ -135,7 +136,7 @@ class SharedClient:
         settings = _settings.current
         connect_ms = int(settings.connect_time * 1000)
         return MongoClient(
-            key.host,
+            absolute_name(key.host) if key.tls else key.host,  # pymongo looks for it in the certificate as it is
             key.port,
             document_class=Document,
             appname=NAME,

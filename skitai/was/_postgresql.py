@@ -17,6 +17,7 @@ from skitai.net.connect import resolve
 from skitai.was import _settings
 from skitai.was._db_connection import Answer, Command
 from skitai.was._sql_connection import CursorCommands, SqlConnection
+from skitai.wire.hosts import absolute_name
 
 if TYPE_CHECKING:
     from skitai.was._db_pool import DbPool
@@ -69,8 +70,10 @@ def connect(pool: DbPool, deadline: float) -> PostgresConnection:
 
 
 def _parameters(database: Database, addresses: list[str]) -> dict[str, Any]:
+    # The addresses are there already, and libpq looks for the name in the certificate as it is given.
+    host = absolute_name(database.host) if database.tls else database.host
     parameters = {
-        "host": ",".join([database.host] * len(addresses)),
+        "host": ",".join([host] * len(addresses)),
         "hostaddr": ",".join(addresses),
         "port": database.port,
         "dbname": database.dbname,

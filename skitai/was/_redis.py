@@ -17,6 +17,7 @@ from skitai.net.tls import client_context
 from skitai.was import _settings
 from skitai.was._db_connection import Answer, Command, DbConnection
 from skitai.wire import redis_commands
+from skitai.wire.masking import hide_in
 
 if TYPE_CHECKING:
     from skitai.was._db_pool import DbPool
@@ -103,7 +104,8 @@ def _open(
     except BaseException as error:
         sock.close()
         if isinstance(error, module.redis.RedisError):
-            _hide_password(error, database.password)
+            # A server that does not know AUTH or HELLO repeats what it was sent with it.
+            hide_in(error, database.password)
             error.__traceback__ = None  # a frame of redis-py's parser holds the error, and it the frame: a cycle
         raise
     return sock, driver
@@ -113,13 +115,7 @@ def _context(database: Database) -> Any:
     if not database.tls:
         return None
     verify, cert = _settings.security(database.verify, database.cert)
-    return client_context(verify, (), certificate=cert)
-
-
-def _hide_password(error: Exception, password: str) -> None:
-    """A server that does not know AUTH or HELLO repeats what it was sent with it."""
-    if password and password in str(error):
-        error.args = (str(error).replace(password, "***"),)
+    return client_context(verify, (), certificate=cert, ciphers=_settings.current.ciphers)
 
 
 class RedisConnection(DbConnection):

@@ -15,6 +15,7 @@ from skitai.was import _cache, _callback, _clusters
 from skitai.was._results import Results
 from skitai.was._task import Task
 from skitai.wire import outcomes
+from skitai.wire.masking import mask
 
 if TYPE_CHECKING:
     from skitai.was._call import Call
@@ -279,12 +280,12 @@ class Request:
 
     def __repr__(self) -> str:
         state = f"waiting for {self._left}" if self._left else f"status={self.status}"
-        return f"<Request {self.call.name} {self.call.uri} {state}>"
+        return f"<Request {self.call.name} {mask(self.call.uri)} {state}>"
 
 
 def refused(context: Context, call: Call, error: Exception) -> Request:
     """Return a request for a call that could not be made: status 2, code 731. It is logged."""
-    logs.current().app.log(f"Request Failed: was.{call.name} {call.uri}: {error}", "error", context.log_tag)
+    logs.current().app.log(f"Request Failed: was.{call.name} {mask(call.uri)}: {error}", "error", context.log_tag)
     result = call.result.failed(call, None, error, outcomes.REQUEST_FAILED)
     return Request(context, call).settle((result,))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from skitai.errors import OperationTimeout, RequestFailed
 from skitai.was import _cache
 from skitai.wire import outcomes
+from skitai.wire.masking import mask
 
 if TYPE_CHECKING:
     from skitai.was._call import Call
@@ -183,4 +184,4 @@ class Result:
 
     def __repr__(self) -> str:
         how = f"status={self.status} {self.code} {self.reason}"
-        return f"<{type(self).__name__} {self._call.name} {self._call.uri} {how}>"
+        return f"<{type(self).__name__} {self._call.name} {mask(self._call.uri)} {how}>"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from skitai.was import _cache
 from skitai.wire import outcomes
+from skitai.wire.masking import mask
 
 if TYPE_CHECKING:
     from skitai.was._call import Call
@@ -74,4 +75,4 @@ class Results(Sequence["Result"]):
         return iter(self.results)
 
     def __repr__(self) -> str:
-        return f"<Results {self._call.name} {self._call.uri} {list(zip(self.status, self.code, strict=True))}>"
+        return f"<Results {self._call.name} {mask(self._call.uri)} {list(zip(self.status, self.code, strict=True))}>"

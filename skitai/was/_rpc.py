@@ -10,6 +10,7 @@ from skitai.was._http_call import Headers, HttpService, Options, empty_call, mak
 from skitai.was._http_result import HttpResult
 from skitai.wire import encodings, xmlrpc
 from skitai.wire.http1 import ResponseHead
+from skitai.wire.masking import mask
 
 if TYPE_CHECKING:
     from skitai.was._call import Call
@@ -150,7 +151,7 @@ class RpcStub:
         return self._last
 
     def __repr__(self) -> str:
-        return f"<RpcStub {self._uri}>"
+        return f"<RpcStub {mask(self._uri)}>"
 
 
 class _Method:

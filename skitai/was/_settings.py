@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skitai.constants import NAME
+from skitai.net.tls import check_ciphers
 from skitai.settings import MIB, Limits
 from skitai.wire.client_certificate import ClientCertificate
 
@@ -42,6 +43,9 @@ class ClientSettings:
     verify: bool | str = True
     # Our certificate, for servers that ask for one: a PEM file, or (certfile, keyfile[, passphrase]). It is read once.
     cert: ClientCertificate | None = None
+    # Cipher suites of TLS 1.2 in the words of OpenSSL, for servers that have none of the default: those with forward
+    # secrecy and AEAD (RFC 9113 section 9.2.2), so none in CBC mode. Those of 1.3 are all good.
+    ciphers: str | None = None
     # HTTP/2: where TLS agrees on it (None), without TLS as well (True), never (False). ``http2=`` of a call or alias
     # says it for these.
     http2: bool | None = None
@@ -75,8 +79,11 @@ def configure(**changes: Any) -> ClientSettings:
         **changes: fields of :class:`ClientSettings`.
 
     Raises:
-        TypeError: there is no such setting. ConfigurationError: ``cert`` is none of what it may be.
+        TypeError: there is no such setting. ConfigurationError: ``cert`` is none of what it may be, or ``ciphers``
+            names no suite that OpenSSL has.
     """
+    if changes.get("ciphers") is not None:
+        check_ciphers(changes["ciphers"])
     if "cert" in changes:
         changes["cert"] = ClientCertificate.read(changes["cert"])
     global current, version

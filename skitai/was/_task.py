@@ -9,6 +9,7 @@ from skitai.errors import ConnectFailed, ConnectionFailed, NameNotFound, Protoco
 from skitai.net import faults, logs
 from skitai.was import _clients
 from skitai.wire.balance import MemberState
+from skitai.wire.masking import mask
 
 if TYPE_CHECKING:
     from skitai.was._call import Call
@@ -142,7 +143,7 @@ class Task:
         return len(self._tried) < len(self.cluster.balancer.states)
 
     def _log_switch(self, error: Exception) -> None:
-        message = f"Cluster Response Error, Switch To Another... ({self.call.uri} at {self.node}: {error})"
+        message = f"Cluster Response Error, Switch To Another... ({mask(self.call.uri)} at {self.node}: {error})"
         logs.current().app.log(message, "warn", self.request.context.log_tag)
 
     def _end(self, result: Result) -> None:
@@ -153,4 +154,4 @@ class Task:
         self.request.task_done()
 
     def __repr__(self) -> str:
-        return f"<Task {self.call.uri} at {self.node} {self.result or 'running'}>"
+        return f"<Task {mask(self.call.uri)} at {self.node} {self.result or 'running'}>"

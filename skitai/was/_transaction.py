@@ -16,6 +16,7 @@ from skitai.was._db_connection import Command
 from skitai.was._db_work import perform
 from skitai.was._sql_connection import SqlConnection
 from skitai.was._sql_result import rows_of
+from skitai.wire.masking import mask
 
 if TYPE_CHECKING:
     from skitai.lib.rows import Row
@@ -198,4 +199,4 @@ class Transaction:
         return cast("SqlConnection", _db_take.take(self._target, self._timeout, held))
 
     def __repr__(self) -> str:
-        return f"<Transaction at {self._target.uri} {'open' if self._connection is not None else 'closed'}>"
+        return f"<Transaction at {mask(self._target.uri)} {'open' if self._connection is not None else 'closed'}>"

@@ -20,8 +20,8 @@ from skitai.was._http_pool import Origin
 from skitai.was._result import Node, Result
 from skitai.was._ws_connection import Place, Refused, WsConnection
 from skitai.was._ws_pool import WsPool
-from skitai.wire import clusters, outcomes, urls
-from skitai.wire.auth import Credentials, credentials
+from skitai.wire import clusters, outcomes, urls, ws_handshake
+from skitai.wire.auth import Credentials, credentials, of_userinfo
 from skitai.wire.ws_frames import BINARY, TEXT
 from skitai.wire.ws_messages import Pong
 
@@ -348,13 +348,15 @@ class WsService:
 
         Raises:
             RequestFailed: there is no WebSocket; its ``code`` is the status of the server or a 7xx code.
-            UnknownAlias, ValueError, TypeError: the arguments cannot be. RuntimeError: in the single-thread mode.
+            UnknownAlias, ValueError, TypeError, LocalProtocolError: the arguments cannot be.
+            RuntimeError: in the single-thread mode.
         """
         from skitai.was._ws_session import WsSession
 
         _modes.check_call(self._context, None, False)
         options = Options(auth, headers, None, False, None, None, timeout, verify)
         call = make_call(self._service, uri, "", options, False)
+        ws_handshake.check_subprotocols(subprotocols)
         seconds = _settings.current.connect_time if timeout is None else float(timeout)
         return WsSession.open(call, tuple(subprotocols), time.monotonic() + seconds)
 
@@ -385,7 +387,7 @@ def make_call(service: HttpService, uri: str, message: Any, options: Options, is
             raise ValueError(f"@{definition.name} is of type {definition.kind}, which is not asked by WebSocket")
     else:
         userinfo = urls.parse_url(uri, urls.WEBSOCKET).userinfo
-        auth = auth or (Credentials(*userinfo) if userinfo is not None else None)
+        auth = auth or of_userinfo(userinfo)
     lines, has_authorization = header_lines(options.headers)
     timeout = _settings.current.idle_time if options.timeout is None else float(options.timeout)
     return HttpCall(

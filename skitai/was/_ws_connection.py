@@ -20,7 +20,9 @@ from skitai.net.turns import current
 from skitai.was import _engine, _settings
 from skitai.was._http_pool import Origin
 from skitai.wire import ws_handshake
+from skitai.wire.fields import field_line
 from skitai.wire.http1 import ResponseHead, ResponseReader
+from skitai.wire.masking import mask
 from skitai.wire.outcomes import BodyTooLarge
 from skitai.wire.websocket import WebSocket
 from skitai.wire.ws_frames import ABNORMAL, TOO_BIG
@@ -46,6 +48,9 @@ class Place(NamedTuple):
     authority: str
     lines: str
     subprotocols: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Place {self.origin}{mask(self.target)}>"  # not the lines: credentials may be among them
 
 
 class Refused(ConnectionFailed):
@@ -105,7 +110,8 @@ class WsConnection:
         """
         place = self.place
         ask = ws_handshake.request_lines(self._key, place.subprotocols)
-        head = f"GET {place.target} HTTP/1.1\r\nHost: {place.authority}\r\n{ask}{place.lines}{authorization}\r\n"
+        host = "" if place.lines.startswith("Host:") else field_line("Host", place.authority)
+        head = f"GET {place.target} HTTP/1.1\r\n{host}{ask}{place.lines}{authorization}\r\n"
         hub = get_hub()
         self._opener = Waiter(hub)
         timer = hub.loop.timer(max(deadline - time.monotonic(), 0.001))
@@ -336,7 +342,7 @@ class WsConnection:
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "idle" if self.owner is None else "busy"
-        return f"<WsConnection {self.place.origin}{self.place.target} {state}, {self.uses} uses>"
+        return f"<WsConnection {self.place.origin}{mask(self.place.target)} {state}, {self.uses} uses>"
 
 
 class _WriteWait:
@@ -372,7 +378,9 @@ def open_connection(home: Home, place: Place, authorization: str, deadline: floa
         Refused: the server answered otherwise. ConnectionFailed, RemoteProtocolError: there is no connection.
     """
     origin = place.origin
-    tls = client_context(origin.verify, certificate=origin.cert) if origin.scheme == "wss" else None
+    tls = None
+    if origin.scheme == "wss":
+        tls = client_context(origin.verify, certificate=origin.cert, ciphers=_settings.current.ciphers)
     connection = WsConnection(home, place, connect(origin.host, origin.port, deadline, tls))
     try:
         connection.shake_hands(authorization, deadline)

@@ -14,6 +14,7 @@ from skitai.net import pool as workers
 from skitai.was import _settings
 from skitai.was._ws_connection import Place, Refused, WsConnection, open_connection
 from skitai.wire.auth import Authorization, Credentials, bearer, parse_challenges
+from skitai.wire.fields import field_line
 
 if TYPE_CHECKING:
     from skitai.was._engine import Engine
@@ -66,11 +67,11 @@ def _authorization(engine: Engine, place: Place, credentials: Credentials | None
     if credentials is None:
         return ""
     if credentials.user is None:
-        return f"Authorization: {bearer(credentials.secret)}\r\n"
+        return field_line("Authorization", bearer(credentials.secret))
     known = engine.authorizations.get((place.origin, credentials.user))
     if known is None:
         return ""
-    return f"Authorization: {known.value(credentials.user, credentials.secret, 'GET', place.target)}\r\n"
+    return field_line("Authorization", known.value(credentials.user, credentials.secret, "GET", place.target))
 
 
 class WsPool:
@@ -179,7 +180,7 @@ class WsPool:
 
     def __repr__(self) -> str:
         counts = f"{len(self._open)} open, {len(self._idle)} idle, {len(self._waiting)} waiting"
-        return f"<WsPool {self._key[0].target} {counts}>"
+        return f"<WsPool {self._key[0]!r} {counts}>"
 
 
 def _hand_over(waiting: Waiting, connection: WsConnection) -> None:

@@ -8,10 +8,16 @@ import re
 import secrets
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from skitai.errors import LocalProtocolError
+from skitai.wire.fields import check_field
 
 _PARAMETER = re.compile(r'([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _COMMA = re.compile(r"\s*,\s*")
 _SCHEME = re.compile(r"\s*,?\s*([A-Za-z][A-Za-z0-9-]*)(?:\s+|$)(?!=)")
+
+_has_control = re.compile(r"[\x00-\x1f\x7f]").search
 
 _HASHES: dict[str, Callable[..., Any]] = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 
@@ -24,7 +30,7 @@ class Credentials(NamedTuple):
 
     def __repr__(self) -> str:
         # Calls are shown in tracebacks and logs.
-        return f"<Credentials of {self.user}>" if self.user is not None else "<Credentials: a token>"
+        return f"<Credentials of {self.user!r}>" if self.user is not None else "<Credentials: a token>"
 
 
 class Challenge(NamedTuple):
@@ -38,20 +44,41 @@ def credentials(auth: Any) -> Credentials | None:
     """Return what a caller gave as ``auth``: ``(user, password)``, ``"user:password"``, or ``(token,)`` for Bearer.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: it is none of these, or user or password have a control character (RFC 7617 section 2).
+        LocalProtocolError: the token does not fit into a header field.
     """
     if auth is None or auth == "" or auth == ():
         return None
     if isinstance(auth, str):
         user, colon, password = auth.partition(":")
         if colon:
-            return Credentials(user, password)
+            return _checked(Credentials(user, password))
     elif isinstance(auth, (tuple, list)) and all(isinstance(part, str) for part in auth):
         if len(auth) == 1:
-            return Credentials(None, auth[0])
+            return _checked(Credentials(None, auth[0]))
         if len(auth) == 2:
-            return Credentials(auth[0], auth[1])
+            return _checked(Credentials(auth[0], auth[1]))
     raise ValueError("auth is (user, password), 'user:password', or (token,)")
+
+
+def of_userinfo(userinfo: tuple[str, str] | None) -> Credentials | None:
+    """Return the credentials in the userinfo of a URL, ``None`` when there is none. Raises as :func:`credentials`."""
+    return None if userinfo is None else _checked(Credentials(*userinfo))
+
+
+def _checked(found: Credentials) -> Credentials:
+    """Refuse at once what cannot be sent: how a server wants it is only known when the call is under way."""
+    if found.user is None:
+        check_field("Authorization", bearer(found.secret))
+        return found
+    for text in (found.user, found.secret):
+        if _has_control(text):
+            raise ValueError("user and password of auth must not have control characters")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("user and password of auth must not have lone surrogates") from None
+    return found
 
 
 def parse_challenges(values: Iterable[str]) -> list[Challenge]:
@@ -80,7 +107,13 @@ def bearer(token: str) -> str:
 
 
 def basic(user: str, password: str) -> str:
-    """Return the value of Authorization for Basic, in UTF-8 as RFC 7617 section 2.1 lets a client do."""
+    """Return the value of Authorization for Basic, in UTF-8 as RFC 7617 section 2.1 lets a client do.
+
+    Raises:
+        LocalProtocolError: the user has a colon, so that the server would take another one for it.
+    """
+    if ":" in user:
+        raise LocalProtocolError("a user whose name has a colon cannot log in by Basic (RFC 7617 section 2)")
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
@@ -122,14 +155,19 @@ class Authorization:
         count = f"{self._count:08x}"
 
         def digest(text: str) -> str:
-            return str(_HASHES[name](text.encode("utf-8")).hexdigest())
+            return str(_HASHES[name](text.encode("latin-1")).hexdigest())
 
-        secret = digest(f"{user}:{realm}:{password}")
+        # What the server said is bytes in ISO 8859-1 here: as UTF-8 they would not be those that it hashes.
+        login = b"%b:%b:%b" % (user.encode(), realm.encode("latin-1"), password.encode())
+        secret = str(_HASHES[name](login).hexdigest())
         if session:
             secret = digest(f"{secret}:{nonce}:{cnonce}")
         asked = digest(f"{method}:{target}")
-        known = {"username": user, "realm": realm, "nonce": nonce, "uri": target}
-        fields = [(key, _quoted(text)) for key, text in known.items()]
+        known = {"realm": realm, "nonce": nonce, "uri": target}
+        # RFC 7616 section 3.4.4: a quoted-string says nothing of the charset of what is outside ASCII.
+        is_plain = user.isascii()
+        fields = [("username", _quoted(user)) if is_plain else ("username*", f"UTF-8''{quote(user, safe='')}")]
+        fields += [(key, _quoted(text)) for key, text in known.items()]
         if "qop" in parameters:
             response = digest(f"{secret}:{nonce}:{count}:{cnonce}:auth:{asked}")
             fields += [("qop", "auth"), ("nc", count), ("cnonce", _quoted(cnonce))]

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from skitai.errors import ConfigurationError, UnknownAlias
 from skitai.wire.client_certificate import ClientCertificate
+from skitai.wire.hosts import normal_host
+from skitai.wire.masking import mask
 
 HTTP_KINDS = frozenset({"http", "https"})
 WEBSOCKET_KINDS = frozenset({"ws", "wss"})
@@ -21,7 +23,7 @@ _SECURE = {"http": "https", "ws": "wss"}
 _WITH_TLS = frozenset({"https", "wss"})
 # The documents of both versions spell it so in an example.
 _MISSPELLED = {"postresql": "postgresql"}
-_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:/\[\]\s]+)(?::([0-9]{1,5}))?")
+_HOST_PORT = re.compile(r"(\[[^\[\]\s]*\]|[^:@/\[\]\s]+)(?::([0-9]{1,5}))?")
 
 
 class Member(NamedTuple):
@@ -44,7 +46,7 @@ class Member(NamedTuple):
         return (self.host, self.port) if self.host else self.dbname
 
     def __repr__(self) -> str:
-        where = f"{self.host}:{self.port}" if self.host else self.dbname
+        where = f"{self.host}:{self.port}" if self.host else mask(self.dbname)
         return f"<Member {where}>" if self.weight == 1 else f"<Member {where} x{self.weight}>"
 
 
@@ -192,12 +194,16 @@ def parse_member(kind: str, text: str) -> Member:
     where, *rest = address.split("/", 3)
     match = _HOST_PORT.fullmatch(where)
     if match is None:
-        raise ConfigurationError(f"a server is 'host' or 'host:port', not {where!r}")
+        raise ConfigurationError(f"a server is 'host' or 'host:port', not {mask(where)!r}")
+    try:
+        host = normal_host(match[1])
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
     port = int(match[2]) if match[2] else DEFAULT_PORTS.get(kind, 80)
     if not 0 < port < 65536:
-        raise ConfigurationError(f"{port} in {where!r} is not a port")
+        raise ConfigurationError(f"{port} in {mask(where)!r} is not a port")
     dbname, user, password = (*rest, "", "", "")[:3]
-    return Member(match[1].strip("[]"), port, dbname, user, password, weight)
+    return Member(host, port, dbname, user, password, weight)
 
 
 def _split_weight(text: str) -> tuple[str, int]:

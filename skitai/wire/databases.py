@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skitai.wire.clusters import parse_member
+from skitai.wire.masking import mask
 
 if TYPE_CHECKING:
     from skitai.wire.client_certificate import ClientCertificate
@@ -56,7 +57,7 @@ class Database(NamedTuple):
         return f"{self.server}/{self.dbname}" if self.host and self.dbname else self.server
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
+        return f"{self.kind} {mask(self.name)}"
 
     def __repr__(self) -> str:
         # Neither user nor password: this is what logs, errors and tracebacks show.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from skitai.wire.fields import Fields
+from skitai.wire.masking import mask, mask_fields
 
 
 class Data(NamedTuple):
@@ -68,7 +69,10 @@ class RequestHead:
 
     @property
     def fields(self) -> Fields:
-        """(name, value) as sent, in order: a new list, because the fields themselves are shared."""
+        """(name, value) as sent, in order: a new list, because the fields themselves are shared.
+
+        The value of Host is :attr:`host`, also where the target of the request says another one than the field.
+        """
         return list(self._fields)
 
     @property
@@ -77,7 +81,7 @@ class RequestHead:
         return self.chunked or bool(self.length)
 
     def __repr__(self) -> str:
-        return f"<RequestHead {self.method} {self.target}>"
+        return f"<RequestHead {self.method} {mask(self.target)}>"
 
 
 class ResponseHead(NamedTuple):
@@ -88,3 +92,6 @@ class ResponseHead(NamedTuple):
     version: int
     fields: Fields
     keep_alive: bool
+
+    def __repr__(self) -> str:
+        return f"<ResponseHead {self.status} {self.reason} {mask_fields(self.fields)}>"

@@ -94,17 +94,31 @@ def cgi_name(name: str) -> str:
     return key
 
 
-def check_field(name: str, value: str) -> None:
-    """Refuse a field that we would send.
+def check_field(name: str, value: object) -> str:
+    """Return the value of a field as it is sent, without the blanks around it, or refuse it.
+
+    This is the one door: nothing that we send becomes a field but through here, whoever gave it and whatever the
+    protocol. :func:`field_line` makes lines of HTTP/1 of what it lets through,
+    :func:`skitai.wire.http2.heads.raw_fields` fields of HTTP/2.
 
     Raises:
         LocalProtocolError: the name is not a token, or the value holds CR, LF, NUL or another control character
-            (RFC 9110 section 5.5), which is how one response is made to look like two.
+            (RFC 9110 section 5.5), which is how one message is made to look like two; or it is no str, or has a
+            character outside ISO 8859-1. The text does not have the value, which may be secret.
     """
-    if not is_token(name):
+    if not isinstance(name, str) or not is_token(name):
         raise LocalProtocolError(f"header field name is not a token: {name!r}")
+    if not isinstance(value, str):
+        raise LocalProtocolError(f"the value of header field {name} is not a str")
     if not is_field_value(value):
-        raise LocalProtocolError(f"value of header field {name} has a character that is not allowed")
+        raise LocalProtocolError(f"the value of header field {name} has CR, LF, NUL or a character outside ISO 8859-1")
+    # RFC 9110 section 5.5: they are no part of the value, and HTTP/2 forbids them.
+    return value.strip(" \t")
+
+
+def field_line(name: str, value: object) -> str:
+    """Return one field line of HTTP/1, with its CRLF. Raises as :func:`check_field`."""
+    return f"{name}: {check_field(name, value)}\r\n"
 
 
 def tokens(value: str) -> list[str]:

@@ -23,7 +23,7 @@ from skitai.wire.events import END, Data, End, RequestHead, ResponseHead
 from skitai.wire.fields import (
     TOKEN,
     Fields,
-    check_field,
+    field_line,
     find,
     is_token,
     parse_fields,
@@ -129,14 +129,16 @@ class RequestReader(Reader[RequestHead]):
             raise RemoteProtocolError("a request needs a Host field")
         if section.chunked and version == 10:
             raise RemoteProtocolError("Transfer-Encoding in an HTTP/1.0 request")
-        host, environ = section.host or "", section.environ
+        host, environ, fields = section.host or "", section.environ, section.fields
         authority = check_target(method, target)
         if authority is not None:
             # RFC 9112 section 3.2.2: the authority of an absolute-form target stands over Host.
             host, environ = authority, {**environ, "HTTP_HOST": authority}
+            # Before an app sees it: whoever reads the fields must not see another host than the one that was routed by.
+            fields = _with_host(fields, authority)
         keep_alive = section.keep_alive_11 if version == 11 else section.keep_alive_10
         # What follows a CONNECT may be the first bytes for a tunnel that we do not open, and not a request.
-        head = RequestHead(method, target, version, host, keep_alive and method != "CONNECT", section.fields, environ)
+        head = RequestHead(method, target, version, host, keep_alive and method != "CONNECT", fields, environ)
         if section.chunked:
             head.chunked = True
             self._body = ChunkedBody(self._limits.header_count)
@@ -287,10 +289,15 @@ def serialize_request(method: str, target: str, fields: Fields) -> bytes:
         raise LocalProtocolError(f"the method is not a token: {method!r}")
     if not _is_target(target):
         raise LocalProtocolError("the request target has a blank, a control or a non-ASCII character")
-    for name, value in fields:
-        check_field(name, value)
-    lines = "".join([f"{name}: {value}\r\n" for name, value in fields])
+    lines = "".join([field_line(name, value) for name, value in fields])
     return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
+
+
+def _with_host(fields: tuple[tuple[str, str], ...], authority: str) -> tuple[tuple[str, str], ...]:
+    """Put an authority in the place of the value of Host; in front where there was no Host (HTTP/1.0)."""
+    if not any(name.lower() == "host" for name, _ in fields):
+        return (("Host", authority), *fields)
+    return tuple([(name, authority if name.lower() == "host" else value) for name, value in fields])
 
 
 _is_target = re.compile(r"[!\"$-~]+").fullmatch
@@ -311,9 +318,7 @@ def last_chunk(trailers: Fields | None = None) -> bytes:
     """
     if not trailers:
         return LAST_CHUNK
-    for name, value in trailers:
-        check_field(name, value)
-    lines = "".join([f"{name}: {value}\r\n" for name, value in trailers])
+    lines = "".join([field_line(name, value) for name, value in trailers])
     return f"0\r\n{lines}\r\n".encode("latin-1")
 
 

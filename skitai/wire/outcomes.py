@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from skitai.errors import ConnectionFailed, ProtocolError, SkitaiError
+from skitai.errors import ConnectionFailed, LocalProtocolError, ProtocolError, SkitaiError
 
 # Values of ``result.status``, which says how the call went, not what the server answered.
 INITIAL: Final = 0
@@ -51,6 +51,8 @@ def code_of(error: BaseException) -> int:
         return UNREADABLE_BODY
     if isinstance(error, BodyTooLarge):
         return BODY_TOO_LARGE
+    if isinstance(error, LocalProtocolError):  # what was to be sent is wrong, not what came
+        return REQUEST_FAILED
     if isinstance(error, ProtocolError):
         return INVALID_ANSWER
     return SOCKET_ERROR if isinstance(error, OSError) else REQUEST_FAILED

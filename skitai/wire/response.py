@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from skitai.errors import LocalProtocolError
-from skitai.wire.fields import Fields, check_field, is_field_value, is_token, tokens
+from skitai.wire.fields import Fields, check_field, field_line, is_field_value, is_token, tokens
 
 #: What a field of an app means for the message as a whole.
 ORDINARY, LENGTH, CONNECTION, DATE, SERVER, HOP = range(1, 7)
@@ -114,9 +114,7 @@ def serialize_interim(status: int, fields: Fields, common: bytes = b"") -> bytes
     Raises:
         LocalProtocolError: a field is not valid.
     """
-    for name, value in fields:
-        check_field(name, value)
-    lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+    lines = "".join([field_line(name, value) for name, value in fields])
     return f"HTTP/1.1 {status} {reason_phrase(status)}\r\n{lines}".encode("latin-1") + common + b"\r\n"
 
 
@@ -160,8 +158,8 @@ def _make_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
     is_last = has_date = has_server = False
     for name, value in fields:
         kind = _kinds.get(name) or kind_of(name)
-        if not isinstance(value, str):
-            raise LocalProtocolError(f"the value of header field {name} is not a str")
+        if kind != ORDINARY:
+            check_field(name, value)
         if kind == LENGTH:
             if length not in (None, content_length(value)):
                 raise LocalProtocolError("Content-Length is given twice, with two values")
@@ -171,14 +169,12 @@ def _make_lines(status: int, reason: str | None, fields: Fields) -> _Lines:
             is_last = is_last or "close" in tokens(value)
             continue
         if kind == HOP:
-            if status == 426 and name.lower() == "upgrade" and is_field_value(value):
-                texts.append(f"Upgrade: {value}\r\nConnection: upgrade\r\n")  # RFC 9110 section 15.5.22
+            if status == 426 and name.lower() == "upgrade":
+                texts.append(field_line("Upgrade", value) + "Connection: upgrade\r\n")  # RFC 9110 section 15.5.22
             continue
         has_date = has_date or kind == DATE
         has_server = has_server or kind == SERVER
-        if not is_field_value(value):
-            value_of(name, value)  # says what is wrong
-        texts.append(f"{name}: {value}\r\n")
+        texts.append(field_line(name, value))
     return _Lines("".join(texts).encode("latin-1"), length, is_last, has_date, has_server)
 
 
@@ -229,19 +225,21 @@ class CommonFields:
     __slots__ = ("_date", "_more", "_server", "both", "more", "raw_date", "raw_more", "raw_server", "ready")
 
     def __init__(self, server: str, more: Fields | None = None) -> None:
-        self._server = f"Server: {server}\r\n".encode("latin-1")
+        self._server = field_line("Server", server).encode("latin-1")
         self._date = b""
         self.more: Fields = more or []
-        self._more = "".join(f"{name}: {value}\r\n" for name, value in self.more).encode("latin-1")
+        self._more = "".join([field_line(name, value) for name, value in self.more]).encode("latin-1")
         self.both = self._server + self._more
         self.raw_server = (b"server", server.encode("latin-1"))
         self.raw_date = (b"date", b"")
-        self.raw_more = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.more]
+        self.raw_more = [
+            (name.lower().encode("latin-1"), check_field(name, value).encode("latin-1")) for name, value in self.more
+        ]
         self.ready: dict[tuple[object, ...], ReadyHead] = {}
 
     def refresh(self, http_date: str) -> None:
         """Take the current IMF-fixdate (RFC 9110 section 5.6.7)."""
-        self._date = f"Date: {http_date}\r\n".encode("latin-1")
+        self._date = field_line("Date", http_date).encode("latin-1")
         self.both = self._server + self._date + self._more
         self.raw_date = (b"date", http_date.encode("latin-1"))
         self.ready.clear()
@@ -286,15 +284,6 @@ def kind_of(name: str) -> int:
     if len(_kinds) < _MOST_NAMES and len(name) <= 64:
         _kinds[name] = kind
     return kind
-
-
-def value_of(name: str, value: object) -> str:
-    """Return the value of a field. Raises LocalProtocolError when it is not valid (RFC 9110 section 5.5)."""
-    if not isinstance(value, str):
-        raise LocalProtocolError(f"the value of header field {name} is not a str")
-    if not is_field_value(value):
-        raise LocalProtocolError(f"the value of header field {name} has CR, LF, NUL or a character outside ISO 8859-1")
-    return value
 
 
 def content_length(value: str) -> int:

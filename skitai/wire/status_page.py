@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any, Final
 
-MASK: Final = "********"
+from skitai.wire import masking
+from skitai.wire.masking import MASK
 
 # Names of what nobody should see. A name that merely contains one, as "monkey" does "key", is masked too: better so.
 _SECRET: Final = re.compile(
     r"key|passw|passphrase|pwd|secret|token|credential|auth|cookie|session|signature|private|salt|dsn|jwt|cert_?data",
     re.IGNORECASE,
 )
-#: A password in a URL: postgres://user:password@host/name, redis://:password@host. It may have any character.
-_IN_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):[^\s]*@")
 #: Nested deeper than this, facts are shown as text.
 _DEEPEST: Final = 6
 
@@ -44,7 +43,7 @@ def mask(facts: Any, name: str = "", depth: int = 0) -> Any:
         return [mask(each, "", depth + 1) for each in facts]
     if facts is None or isinstance(facts, (bool, int, float)):
         return facts
-    return _IN_URL.sub(rf"\1:{MASK}@", str(facts))
+    return masking.mask(str(facts))
 
 
 def render(sections: Mapping[str, Any], title: str = "Status") -> str:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from skitai.wire.fields import field_line
+
 GTXN_FIELD: Final = "X-Gtxn-Id"
 LTXN_FIELD: Final = "X-Ltxn-Id"
 
@@ -67,7 +69,7 @@ class Transaction:
     def next_lines(self) -> str:
         """Count one more call and return its two field lines for the hot path."""
         self.ltxnid = number = self.ltxnid + 1
-        return f"X-Gtxn-Id: {self.gtxnid}\r\nX-Ltxn-Id: {number}\r\n"
+        return field_line(GTXN_FIELD, self.gtxnid) + field_line(LTXN_FIELD, str(number))
 
     def __str__(self) -> str:
         return f"{self.gtxnid}/{self.received}"

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from secrets import token_bytes
 from typing import Final, NamedTuple
 
-from skitai.errors import RemoteProtocolError
+from skitai.errors import LocalProtocolError, RemoteProtocolError
 from skitai.wire import ws_deflate
 from skitai.wire.events import ResponseHead
-from skitai.wire.fields import Fields, is_token, tokens
+from skitai.wire.fields import Fields, field_line, is_token, tokens
 from skitai.wire.ws_deflate import Agreement
 
 VERSION: Final = "13"
@@ -137,15 +137,28 @@ def new_key() -> str:
     return base64.b64encode(token_bytes(16)).decode("ascii")
 
 
+def check_subprotocols(subprotocols: Sequence[str]) -> None:
+    """Refuse names that cannot be offered. Raises LocalProtocolError: one is no token, or is there twice."""
+    if not all(isinstance(each, str) and is_token(each) for each in subprotocols):
+        raise LocalProtocolError("the name of a subprotocol is a token (RFC 6455 section 4.1)")
+    if len(set(subprotocols)) != len(subprotocols):
+        raise LocalProtocolError("a subprotocol is offered twice")
+
+
 def request_lines(key: str, subprotocols: Sequence[str] = (), is_compressing: bool = True) -> str:
-    """Return the header lines with which a client asks (section 4.1)."""
-    lines = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-    lines += f"Sec-WebSocket-Version: {VERSION}\r\nSec-WebSocket-Key: {key}\r\n"
+    """Return the header lines with which a client asks (section 4.1).
+
+    Raises:
+        LocalProtocolError: see :func:`check_subprotocols`.
+    """
+    check_subprotocols(subprotocols)
+    fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", VERSION)]
+    fields.append(("Sec-WebSocket-Key", key))
     if subprotocols:
-        lines += f"Sec-WebSocket-Protocol: {', '.join(subprotocols)}\r\n"
+        fields.append(("Sec-WebSocket-Protocol", ", ".join(subprotocols)))
     if is_compressing:
-        lines += f"Sec-WebSocket-Extensions: {ws_deflate.OFFER}\r\n"
-    return lines
+        fields.append(("Sec-WebSocket-Extensions", ws_deflate.OFFER))
+    return "".join([field_line(name, value) for name, value in fields])
 
 
 def read_response(head: ResponseHead, key: str, subprotocols: Sequence[str] = ()) -> Opening:

@@ -227,3 +227,90 @@ def test_last_words_are_read_when_writing_breaks(pair: Any) -> None:
     assert receiver.data == b"413"
     assert isinstance(receiver.errors[0], PeerClosed)
     assert "broken pipe" in str(receiver.errors[0])
+
+
+class Ending:
+    """A channel that says with its data that nothing more comes, as TLS may."""
+
+    pending = False
+
+    def __init__(self, sock: Any, unread: bytes = b"") -> None:
+        self._socket = sock
+        self._unread = unread
+        self.fileno = sock.fileno
+        self.close = self.drop = sock.close
+        self.has_ended = False
+
+    @property
+    def has_unread(self) -> bool:
+        return bool(self._unread)
+
+    def recv(self, size: int) -> bytes:
+        if self.has_ended:
+            return b""
+        data, self._unread = self._unread or self._socket.recv(size), b""
+        self.has_ended = True
+        return data
+
+    def send(self, data: Any) -> int:
+        return self._socket.send(data)
+
+    def flush(self) -> None:
+        """Nothing is pending."""
+
+
+class Told:
+    """A receiver that reads no more after each piece."""
+
+    def __init__(self, pauses: bool = False) -> None:
+        self.stream: Any = None
+        self.told: list[object] = []
+        self.pauses = pauses
+        self.has_more = Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.told.append(data)
+        if self.pauses:
+            self.stream.pause()
+        self.has_more.set()
+
+    def connection_lost(self, error: object) -> None:
+        self.told.append(error)
+        self.has_more.set()
+
+
+def ending(unread: bytes = b"", pauses: bool = False) -> tuple[Any, Told]:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"data")
+    ours.setblocking(False)
+    told = Told(pauses)
+    told.stream = Stream(Ending(ours, unread), told)
+    return theirs, told
+
+
+def test_an_end_that_comes_with_data() -> None:
+    theirs, told = ending()
+    told.has_more.wait(10)
+    assert told.told == [b"data", None]
+    assert told.stream.has_ended
+    theirs.close()
+
+
+def test_an_end_that_comes_with_data_waits_until_somebody_reads_again() -> None:
+    theirs, told = ending(pauses=True)
+    told.has_more.wait(10)
+    gevent.sleep(0)
+    assert told.told == [b"data"]
+    assert told.stream.has_ended and not told.stream.is_lost and not told.stream.is_quiet()
+    told.has_more.clear()
+    told.stream.resume()
+    told.has_more.wait(10)
+    assert told.told == [b"data", None]
+    theirs.close()
+
+
+def test_what_was_read_with_the_handshake_is_not_waited_for() -> None:
+    theirs, told = ending(unread=b"early")
+    told.has_more.wait(10)
+    assert told.told == [b"early", None]
+    theirs.close()

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import socket
 import sys
 import time
 import xmlrpc.client
@@ -647,3 +649,18 @@ def test_all_closers_are_called_although_one_fails() -> None:
         stream.close()
     stream.close()
     assert called == [1]
+
+
+@pytest.mark.parametrize("name", ["fifo", "link", "socket", "directory", "a%00b", "device"])
+def test_fstream_waits_for_nobody(app, visit, tmp_path, name) -> None:
+    """What is no regular file is refused; opening a FIFO would stop the worker until somebody writes to it."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "directory").mkdir()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "socket"))
+    app.route("/<filename>")(lambda was, filename: was.fstream(f"{tmp_path}/{filename}"))
+    answer = visit(app).get(f"/{name}")
+    assert answer.status == (400 if "%" in name else 500)
+    assert str(tmp_path) not in answer.text

@@ -426,6 +426,11 @@ _BAD_HOSTS = {
     "IPv4 in brackets": b"[1.2.3.4]",
     "name in brackets": b"[a]",
     "IPvFuture without text": b"[v1.]",
+    "IPvFuture": b"[v1.a:b]",
+    "IPvFuture that looks like a name": b"[v1.a]",
+    "percent-encoded letter": b"a%41b",
+    "percent-encoded dot": b"example%2ecom",
+    "backslash before an at sign": b"good.example\\@evil.example",
     "IPvFuture without version": b"[v.a]",
     "blank in the brackets": b"[::1 ]",
     "angle brackets": b"<a>",
@@ -454,7 +459,7 @@ for _name, _host in _BAD_HOSTS.items():
 for _value in (
     "a", "A.Example", "localhost:5000", "a.b.c.d.", "a:", "a:0", "a:80", "a:65535", "a:00080", "1.2.3.4",
     "1.2.3.4:80", "999.999.9.9", "[::1]", "[::1]:80", "[::]", "[1:2:3:4:5:6:7:8]", "[::ffff:1.2.3.4]",
-    "[2001:DB8::1]:", "[v1.a:b]", "a_b", "a-b", "-", "~", "a%41b", "xn--bcher-kva.example", "a!$&'()*+;=b",
+    "[2001:DB8::1]:", "a_b", "a-b", "-", "~", "xn--bcher-kva.example", "a!$&'()*+;=b",
     "a" * 300,
 ):  # fmt: skip
     _accept(f"Host: {_value}", f"GET / HTTP/1.1\r\nHost: {_value}\r\n\r\n".encode(), ("GET", "/", _value, b""))

@@ -5,6 +5,8 @@ The other way round does not hold: llhttp takes much that ours refuses.
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import httptools
 import pytest
 from hypothesis import given, settings
@@ -56,7 +58,18 @@ class Oracle:
 
     def on_message_complete(self) -> None:
         method = self.parser.get_method().decode()
-        self.messages.append((method, self.target.decode("latin-1"), self.fields, self.body))
+        target = self.target.decode("latin-1")
+        self.messages.append((method, target, routed(method, target, self.fields), self.body))
+
+
+def routed(method: str, target: str, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return fields with the host of the target in Host (RFC 9112 section 3.2.2), which llhttp leaves to its caller."""
+    if target.startswith(("/", "*")):
+        return fields
+    authority = target if method == "CONNECT" else urlsplit(target).netloc
+    if not any(name.lower() == "host" for name, _ in fields):
+        return [("Host", authority), *fields]
+    return [(name, authority if name.lower() == "host" else value) for name, value in fields]
 
 
 def read_by_llhttp(data: bytes) -> list[Message]:

@@ -10,7 +10,7 @@ from typing import Final
 from skitai.errors import LocalProtocolError, RemoteProtocolError
 from skitai.settings import Limits
 from skitai.wire.events import RequestHead, ResponseHead
-from skitai.wire.fields import Fields, is_token
+from skitai.wire.fields import Fields, check_field, is_token
 from skitai.wire.http2.coders import Raw, raw_field
 from skitai.wire.http2.errors import Code, StreamError
 from skitai.wire.sections import RequestSection
@@ -234,11 +234,9 @@ def raw_fields(fields: Fields) -> list[Raw]:
     """
     raw = []
     for name, value in fields:
-        try:
-            key, data = name.lower().encode("latin-1"), value.strip(" \t").encode("latin-1")
-        except (UnicodeEncodeError, AttributeError) as error:
-            raise LocalProtocolError(f"a field that HTTP/2 cannot carry: {name!r}") from error
-        if not _is_name(key) or not _is_value(data) or key in OF_CONNECTION:
+        data = check_field(name, value).encode("latin-1")
+        key = name.lower().encode("ascii")
+        if key in OF_CONNECTION:
             raise LocalProtocolError(f"a field that HTTP/2 cannot carry: {name!r}")
         raw.append(raw_field(key, data))
     return raw

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skitai.errors import LocalProtocolError
-from skitai.wire.fields import Fields
+from skitai.wire.fields import Fields, check_field
 from skitai.wire.http2.coders import Raw, raw_field
 from skitai.wire.response import (
     CONNECTION,
@@ -17,7 +17,6 @@ from skitai.wire.response import (
     check_status,
     content_length,
     kind_of,
-    value_of,
 )
 
 # The key is the status and every field as it was given, and nothing else goes into a section, which is copied for each
@@ -41,7 +40,7 @@ class _Section:
 
     def _add(self, name: str, value: str) -> None:
         kind = kind_of(name)
-        data = value_of(name, value).strip(" \t").encode("latin-1")
+        data = check_field(name, value).encode("latin-1")
         if kind == LENGTH:
             length = content_length(value)
             if self.length not in (None, length):
