@@ -54,6 +54,10 @@ class _WindowWait:
         else:
             exchange.session.stalled(exchange)
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._exchange.break_off(error)
+
 
 class Http2Exchange(Exchange):
     """See the module.
@@ -177,6 +181,15 @@ class Http2Exchange(Exchange):
         if self.began:
             self._log()
         self.session.finished(self, Code.INTERNAL_ERROR)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`: the stream is reset; an app that works on it finds it gone."""
+        tunnel = self.tunnel
+        if tunnel is not None and self.is_finished:
+            tunnel.abort()
+            return
+        self.lose()
+        self.abort()
 
     def interrupt(self, error: Exception) -> None:
         """See :class:`Exchange`."""

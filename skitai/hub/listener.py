@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gevent import get_hub
 
 from skitai.hub.connection import READ
+from skitai.net import faults
 
 if TYPE_CHECKING:
     from skitai.hub.server import Server
@@ -82,6 +83,9 @@ class Listener:
                 self._server.connected(self, client, ("", 0) if self.is_unix else (peer[0], peer[1]))
             except OSError:
                 client.close()  # so was this one
+            except Exception as error:  # gevent would stop the watcher, and nobody were accepted any more
+                faults.report(error)
+                client.close()
 
     def _rest(self, error: OSError) -> None:
         """Try again in a moment: the waiting clients stay in the queue of the kernel."""

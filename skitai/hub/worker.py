@@ -13,6 +13,7 @@ from gevent.event import Event
 
 from skitai.hub.server import Server
 from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, IMPATIENCE, Post
+from skitai.net import faults
 from skitai.net.logs import Logs
 from skitai.was import _engine, _life
 from skitai.was._context import wasc
@@ -124,7 +125,7 @@ class Worker:
         self._watch(get_hub().loop.signal(Signals.SIGUSR1), self._logs.rotate)
 
     def _watch(self, watcher: Any, callback: Callable[..., object], *args: object) -> None:
-        watcher.start(callback, *args)
+        watcher.start(faults.guarded, callback, *args)
         self._watchers.append(watcher)
 
     def _tell(self, code: int) -> None:

@@ -14,6 +14,7 @@ from skitai.hub.pages import HTML, error_page
 from skitai.hub.slots import Slots
 from skitai.hub.wsgi_environ import Environs
 from skitai.hub.wsgi_response import WsgiResponse
+from skitai.net import faults
 from skitai.wire.fields import tokens
 
 if TYPE_CHECKING:
@@ -168,10 +169,14 @@ class WsgiHandler:
 
     def _broke_off(self, exchange: Exchange, app: Any, error: BaseException) -> None:
         """A call of the app ended with an exception: answer, and pass on only what ends the greenlet itself."""
-        if error is exchange.refusal:
-            self._refuse(exchange, error)
-        else:
-            self._failed(exchange, app)
+        try:
+            if error is exchange.refusal:
+                self._refuse(exchange, error)
+            else:
+                self._failed(exchange, app)
+        except Exception as second:  # the client must not wait for what cannot be sent
+            faults.report(second, str(exchange.transaction))
+            exchange.abort()
         if isinstance(error, GreenletExit):
             raise error
 

@@ -17,6 +17,8 @@ from gevent import get_hub
 from gevent.hub import Hub
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from skitai.net import faults
+
 #: Parked workers kept per hub; more than this end when their task does. One costs about 5 KB.
 MOST_PARKED = 1_000
 
@@ -89,6 +91,8 @@ class GreenletPool:
                 fn(*args)
             except GreenletExit:
                 break
+            except Exception as error:
+                faults.escaped(fn, error)
             except BaseException:
                 report(fn)
             if len(parked) >= MOST_PARKED:
