@@ -283,6 +283,7 @@ class Http2Exchange(Exchange):
     def _check(self) -> None:
         engine = self.session.engine
         if self.is_gone or self.stream not in engine.streams or engine.is_broken:
+            self._is_lost = True  # perhaps the session has not come to the event that says so
             raise ClientDisconnected("the client gave the request up, or closed the connection")
 
     def _send_head(self, end: bool) -> None:

@@ -175,7 +175,7 @@ class GrpcStream:
             stream.finish()
         except BaseException as error:  # of the caller's generator; a Timeout of gevent is no Exception
             if self._attempt is attempt:
-                self.break_off(error)
+                faults.escaped(self._send_body, error)
             faults.reraise_end(error)
         finally:
             self._is_sending = False

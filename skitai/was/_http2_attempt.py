@@ -95,7 +95,7 @@ class Http2Attempt:
             stream.finish()
         except BaseException as error:  # of the caller's file or generator; a Timeout of gevent is no Exception
             if self._attempt is attempt:
-                self.break_off(error)
+                faults.escaped(self._send_body, error)
             faults.reraise_end(error)
         finally:
             self._is_sending = False

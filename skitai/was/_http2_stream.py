@@ -143,7 +143,7 @@ class Http2Stream:
         size = min(size, self._held)
         if size > 0:
             self._held -= size
-            self._connection.engine.acknowledge(self.number, size)
+            self._connection.engine.acknowledge_stream(self.number, size)
             self._connection.flush()
 
     def cancel(self, code: Code = Code.CANCEL) -> None:
@@ -180,6 +180,8 @@ class Http2Stream:
         user = self._user
         try:
             if type(event) is events.BodyReceived:
+                # Each stream is bounded by its own window: one that nobody reads must not hold the others up.
+                self._connection.engine.acknowledge_connection(event.size)
                 self._held += event.size
                 if event.content:
                     user.data_received(event.content, event.size)

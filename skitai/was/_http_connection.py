@@ -112,7 +112,7 @@ class HttpConnection:
                 # The server may have answered before it closed; the reading side tells.
                 self._stream.poll()
             elif self._attempt is attempt:  # of the caller's file or generator; a Timeout of gevent is no Exception
-                self.break_off(error)
+                faults.escaped(self._send_body, error)
             faults.reraise_end(error)
 
     # Receiving: the two methods of a Receiver

@@ -64,7 +64,17 @@ class HttpPool:
     # For attempts
 
     def submit(self, attempt: HttpAttempt) -> None:
-        """Send ``attempt``, at once when a kept connection is fit, else as soon as there is one. Never blocks."""
+        """Send ``attempt``, at once when a kept connection is fit, else as soon as there is one.
+
+        Never blocks, and raises nothing: what goes wrong is the end of the attempt.
+        """
+        try:
+            self._submit(attempt)
+        except Exception as error:
+            faults.report(error)
+            attempt.break_off(error)
+
+    def _submit(self, attempt: HttpAttempt) -> None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_fit() and self._begin(connection, attempt):

@@ -381,7 +381,12 @@ def open_connection(home: Home, place: Place, authorization: str, deadline: floa
     tls = None
     if origin.scheme == "wss":
         tls = client_context(origin.verify, certificate=origin.cert, ciphers=_settings.current.ciphers)
-    connection = WsConnection(home, place, connect(origin.host, origin.port, deadline, tls))
+    channel = connect(origin.host, origin.port, deadline, tls)
+    try:
+        connection = WsConnection(home, place, channel)
+    except BaseException:
+        channel.close()
+        raise
     try:
         connection.shake_hands(authorization, deadline)
     except BaseException:  # such as a header line that cannot be written
