@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from skitai.errors import ConnectionFailed, PeerClosed, ReadTimeout, RemoteProtocolError, WriteTimeout
+from skitai.net import faults
 from skitai.net import pool as workers
 from skitai.net.channel import Channel
 from skitai.net.stream import Stream
@@ -87,25 +88,30 @@ class HttpConnection:
 
     def _send_body(self, attempt: HttpAttempt, pieces: Iterable[bytes], is_chunked: bool) -> None:
         stint = Stint()
+        is_ours = False  # what fails
         try:
             for piece in pieces:
                 stint.share()
                 if not piece:
                     continue
+                is_ours = True
                 self._stream.write(chunk(piece) if is_chunked else piece)
                 self._stream.wait_until_drained()
+                is_ours = False
                 if self._attempt is not attempt:  # answered or failed before it had all
                     return
                 self._extend(attempt)
             if is_chunked:
+                is_ours = True
                 self._stream.write(LAST_CHUNK)
             self._is_sending = False
-        except ConnectionFailed:
-            # The server may have answered before it closed; the reading side tells.
-            self._stream.poll()
-        except Exception as error:  # of the caller's file or generator
-            if self._attempt is attempt:
-                self._fail(error)
+        except BaseException as error:
+            if is_ours and isinstance(error, ConnectionFailed):
+                # The server may have answered before it closed; the reading side tells.
+                self._stream.poll()
+            elif self._attempt is attempt:  # of the caller's file or generator; a Timeout of gevent is no Exception
+                faults.escaped(self._send_body, error)
+            faults.reraise_end(error)
 
     # Receiving: the two methods of a Receiver
 
@@ -135,7 +141,7 @@ class HttpConnection:
                 memory_of(_settings.current.limits).remember(data)
             self._finish_read(attempt, reader)
 
-    def connection_lost(self, error: ConnectionFailed | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         """The answer ends here, or never came."""
         attempt, reader = self._attempt, self._reader
         if attempt is None or reader is None:
@@ -201,12 +207,14 @@ class HttpConnection:
         can_keep = can_keep and not self._stream.unsent and head.status != 101
         self._attempt = self._reader = self._head = None
         # First give the connection on, then the answer: whoever is woken by it may want a connection at once.
-        if can_keep and not self._stream.has_ended:
-            self._keep_time = _keep_time(head.fields)
-            self._pool.give_back(self)
-        else:
-            self._end()
-        _decoding.answer(attempt, head, content)
+        try:
+            if can_keep and not self._stream.has_ended:
+                self._keep_time = _keep_time(head.fields)
+                self._pool.give_back(self)
+            else:
+                self._end()
+        finally:
+            _decoding.answer(attempt, head, content)
 
     # Ending
 
@@ -254,9 +262,15 @@ class HttpConnection:
         attempt = self._attempt
         self._attempt = self._reader = self._head = None
         self._content = b""
-        self._end()
-        if attempt is not None:
-            attempt.fail(error)
+        try:
+            self._end()
+        finally:
+            if attempt is not None:
+                attempt.fail(error)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._fail(faults.as_exception(error))
 
     def _end(self) -> None:
         self.close()
