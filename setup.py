@@ -45,7 +45,7 @@ TEST = [
     "bottle>=0.13",
     "coverage>=7.6",
     # Frameworks that read as many bytes of a body as CONTENT_LENGTH says.
-    "django>=5.2.9",
+    "django>=5.2.19",
     "falcon>=4.0",
     "flask[async]>=3.1.3",
     # WebSockets of apps that were written for other servers; the last is Flask-SocketIO's client.
