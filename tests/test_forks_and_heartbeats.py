@@ -23,6 +23,18 @@ import skitai
 def square(number):
     return number * number
 
+def spin(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+def run_loop(number):
+    import asyncio
+    async def work():
+        await asyncio.sleep(0.01)
+        return (await asyncio.gather(asyncio.sleep(0.001, number), asyncio.sleep(0)))[0]
+    return asyncio.run(work())
+
 def app(environ, start_response):
     path = environ["PATH_INFO"]
     text = str(os.getpid())
@@ -65,6 +77,21 @@ def app(environ, start_response):
         while not receiving.poll(0):
             time.sleep(0.01)
         text = str(receiving.recv() == text)
+    elif path in ("/terminate-waiting", "/terminate-busy"):
+        child = multiprocessing.Process(target=time.sleep if path == "/terminate-waiting" else spin, args=(60,))
+        child.start()
+        time.sleep(0.05)
+        child.terminate()
+        child.join(10)
+        text = str(child.exitcode)
+        child.kill()
+    elif path == "/asyncio-in-child":
+        import asyncio
+        async def children():
+            with ProcessPoolExecutor(2) as pool:
+                loop = asyncio.get_running_loop()
+                return await asyncio.gather(*[loop.run_in_executor(pool, run_loop, number) for number in range(4)])
+        text = str(asyncio.run(children()))
     elif path == "/pool":
         with multiprocessing.Pool(2) as pool:
             text = str(pool.map(square, range(3)))
@@ -182,6 +209,7 @@ def test_a_broken_stream_ends_although_a_child_lives(script: Script) -> None:
     [
         ("/executor", "[0, 1, 4, 9]"), ("/queue", "from the child"), ("/threads", "[0, 1, 4]"),
         ("/subprocess-in-child", "hi\n"), ("/was-in-child", "True"),
+        ("/asyncio-in-child", "[0, 1, 2, 3]"), ("/terminate-waiting", "-15"), ("/terminate-busy", "-15"),
     ],
 )  # fmt: skip
 def test_what_works_in_children(script: Script, path: str, text: str) -> None:
