@@ -85,6 +85,24 @@ def app(environ, start_response):
         child.join(10)
         text = str(child.exitcode)
         child.kill()
+    elif path == "/sockets-in-child":
+        import socket, threading
+        ours, theirs = socket.socketpair()
+        ours.settimeout(10)
+        theirs.settimeout(10)
+        thread = threading.Thread(target=theirs.recv, args=(1,))  # both have waited in the loop of the worker
+        thread.start()
+        ours.sendall(b"0")
+        thread.join()
+        if os.fork() == 0:
+            ours.close()
+            theirs.sendall(b"answer to " + theirs.recv(100))
+            os._exit(0)
+        theirs.close()
+        time.sleep(0.05)
+        ours.sendall(b"question")
+        text = ours.recv(100).decode()
+        ours.close()
     elif path == "/asyncio-in-child":
         import asyncio
         async def children():
@@ -209,6 +227,7 @@ def test_a_broken_stream_ends_although_a_child_lives(script: Script) -> None:
     [
         ("/executor", "[0, 1, 4, 9]"), ("/queue", "from the child"), ("/threads", "[0, 1, 4]"),
         ("/subprocess-in-child", "hi\n"), ("/was-in-child", "True"),
+        ("/sockets-in-child", "answer to question"),
         ("/asyncio-in-child", "[0, 1, 2, 3]"), ("/terminate-waiting", "-15"), ("/terminate-busy", "-15"),
     ],
 )  # fmt: skip
