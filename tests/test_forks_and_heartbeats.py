@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from tests.hub.http2_client import Http2Client
-from tests.scripts import Script, Workplace
+from tests.scripts import Script, Workplace, await_end
 
 APP = """
 import multiprocessing, os, sys, time
@@ -295,3 +295,15 @@ def test_a_worker_that_goes_on_in_time_is_kept(workplace: Workplace) -> None:
     assert script.get().text == first
     script.stop()
     assert "no sign of life" not in script.text
+
+
+def test_times_that_never_come(workplace: Workplace) -> None:
+    never = "float('inf')"
+    times = ", ".join(f"{name}={never}" for name in ("worker_timeout", "blocked_loop", "reload_time"))
+    script = workplace.script(APP % f"grace=1, {times}").start()
+    first = script.get().text
+    script.signal(signal.SIGHUP)
+    script.next_line("started on")
+    await_end(int(first))
+    assert script.get().text != first
+    assert script.stop() == 0
