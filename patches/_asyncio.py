@@ -12,6 +12,7 @@ asyncio is patched when a program imports it, because importing it for those who
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -31,6 +32,7 @@ def apply() -> None:
 def _install() -> None:
     from asyncio.base_events import BaseEventLoop
 
+    os.register_at_fork(after_in_child=_forget_parent)
     BaseEventLoop.run_forever = _by_greenlet(BaseEventLoop.run_forever)  # type: ignore[method-assign, assignment]
 
 
@@ -57,6 +59,15 @@ def _by_greenlet(run_forever: Callable[[Any], None]) -> Callable[[Any], None]:
             switches.end(me)
 
     return run
+
+
+def _forget_parent() -> None:
+    """In a forked child no loop runs: one that the parent was in would be told to asyncio at each switch."""
+    from greenlet import gettrace
+
+    switches = getattr(gettrace(), "__self__", None)
+    if isinstance(switches, _Switches):
+        switches.forget()
 
 
 class _Switches:
@@ -89,10 +100,20 @@ class _Switches:
         """It has ended."""
         from greenlet import gettrace, settrace
 
-        del self.loops[me]
+        if self.loops.pop(me, None) is None:  # that of a parent, which a forked child comes back from
+            return
         # Who traces switches since then, as gevent's monitor may, goes on; then this one finds nothing to do.
         if not self.loops and gettrace() == self._switched:
             settrace(self._before)
+
+    def forget(self) -> None:
+        """No loop runs any more, and none of them ends."""
+        from greenlet import settrace
+
+        self.loops.clear()
+        settrace(self._before)
+        self._set(None)
+        sys.set_asyncgen_hooks(*self._hooks)
 
     def _switched(self, event: str, args: Any) -> None:
         if event in ("switch", "throw"):

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from tests.hub.http2_client import Http2Client
-from tests.scripts import Script, Workplace
+from tests.scripts import Script, Workplace, await_end
 
 APP = """
 import multiprocessing, os, sys, time
@@ -22,6 +22,18 @@ import skitai
 
 def square(number):
     return number * number
+
+def spin(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+def run_loop(number):
+    import asyncio
+    async def work():
+        await asyncio.sleep(0.01)
+        return (await asyncio.gather(asyncio.sleep(0.001, number), asyncio.sleep(0)))[0]
+    return asyncio.run(work())
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
@@ -65,6 +77,39 @@ def app(environ, start_response):
         while not receiving.poll(0):
             time.sleep(0.01)
         text = str(receiving.recv() == text)
+    elif path in ("/terminate-waiting", "/terminate-busy"):
+        child = multiprocessing.Process(target=time.sleep if path == "/terminate-waiting" else spin, args=(60,))
+        child.start()
+        time.sleep(0.05)
+        child.terminate()
+        child.join(10)
+        text = str(child.exitcode)
+        child.kill()
+    elif path == "/sockets-in-child":
+        import socket, threading
+        ours, theirs = socket.socketpair()
+        ours.settimeout(10)
+        theirs.settimeout(10)
+        thread = threading.Thread(target=theirs.recv, args=(1,))  # both have waited in the loop of the worker
+        thread.start()
+        ours.sendall(b"0")
+        thread.join()
+        if os.fork() == 0:
+            ours.close()
+            theirs.sendall(b"answer to " + theirs.recv(100))
+            os._exit(0)
+        theirs.close()
+        time.sleep(0.05)
+        ours.sendall(b"question")
+        text = ours.recv(100).decode()
+        ours.close()
+    elif path == "/asyncio-in-child":
+        import asyncio
+        async def children():
+            with ProcessPoolExecutor(2) as pool:
+                loop = asyncio.get_running_loop()
+                return await asyncio.gather(*[loop.run_in_executor(pool, run_loop, number) for number in range(4)])
+        text = str(asyncio.run(children()))
     elif path == "/pool":
         with multiprocessing.Pool(2) as pool:
             text = str(pool.map(square, range(3)))
@@ -182,6 +227,8 @@ def test_a_broken_stream_ends_although_a_child_lives(script: Script) -> None:
     [
         ("/executor", "[0, 1, 4, 9]"), ("/queue", "from the child"), ("/threads", "[0, 1, 4]"),
         ("/subprocess-in-child", "hi\n"), ("/was-in-child", "True"),
+        ("/sockets-in-child", "answer to question"),
+        ("/asyncio-in-child", "[0, 1, 2, 3]"), ("/terminate-waiting", "-15"), ("/terminate-busy", "-15"),
     ],
 )  # fmt: skip
 def test_what_works_in_children(script: Script, path: str, text: str) -> None:
@@ -248,3 +295,15 @@ def test_a_worker_that_goes_on_in_time_is_kept(workplace: Workplace) -> None:
     assert script.get().text == first
     script.stop()
     assert "no sign of life" not in script.text
+
+
+def test_times_that_never_come(workplace: Workplace) -> None:
+    never = "float('inf')"
+    times = ", ".join(f"{name}={never}" for name in ("worker_timeout", "blocked_loop", "reload_time"))
+    script = workplace.script(APP % f"grace=1, {times}").start()
+    first = script.get().text
+    script.signal(signal.SIGHUP)
+    script.next_line("started on")
+    await_end(int(first))
+    assert script.get().text != first
+    assert script.stop() == 0

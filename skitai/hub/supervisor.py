@@ -60,6 +60,8 @@ LAST_WORDS_WHEN_HURRIED: Final = 1.0
 
 # Seconds that a worker without a sign of life gets to write its stack, before it is killed.
 STACK_TIME: Final = 0.5
+# Seconds of one wait: select() takes no more than some 10^9, and settings may be any number, as infinity for "never".
+_LONGEST_WAIT: Final = 86_400.0
 # Beats that are read at one time.
 _MOST_BEATS: Final = 4096
 
@@ -282,7 +284,7 @@ class Supervisor:
         moments += [
             each for each in (self._reload_ends, self._reload_is_slow, self._rotation) if each is not None
         ]
-        return max(0.0, min(moments) - time.monotonic()) if moments else None
+        return min(max(0.0, min(moments) - time.monotonic()), _LONGEST_WAIT) if moments else None
 
     # Starting workers
 

@@ -98,6 +98,7 @@ class Worker:
             self._logs.server.log(message)
         self._logs.flush()
         _life.use(self)
+        forks.guard(self._let_go_of_signals)
         on_ready()
         self._heartbeat.start()
         try:
@@ -142,6 +143,14 @@ class Worker:
         rotate = self._logs.rotate if self._post is None else self._logs.make_way
         self._watch(get_hub().loop.signal(Signals.SIGUSR1), rotate)
 
+    def _let_go_of_signals(self) -> None:
+        """In a child that an app has forked: signals do there what they do by default, as SIGTERM, which ends it.
+
+        libev forgets the handler of a signal with its last watcher. One that stays would run in the loop of the child.
+        """
+        for watcher in self._watchers:
+            watcher.stop()
+
     def _watch(self, watcher: Any, callback: Callable[..., object], *args: object) -> None:
         watcher.start(faults.guarded, callback, *args)
         self._watchers.append(watcher)
@@ -184,6 +193,7 @@ class Worker:
         waiting = spawn(self._is_hurried.wait)
         wait([stopping, waiting], count=1)
         self._heartbeat.stop()
+        forks.unguard(self._let_go_of_signals)
         with signals.blocked((Signals.SIGTERM, Signals.SIGUSR1)):
             for watcher in self._watchers:
                 watcher.stop()

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists, set_hub, set_loop
+from gevent._socketcommon import SocketMixin
 from greenlet import getcurrent
 
 from skitai.net import logs
@@ -83,6 +84,34 @@ def _leave_loop() -> None:
     new.parent = root
     if me is not root:
         me.parent = new
+    _move_sockets(hub, new)
+
+
+def _move_sockets(old: Any, new: Any) -> None:
+    """Let a socket of gevent wait in the new hub from its first use on: its watchers are those of the old loop."""
+
+    def move(sock: Any) -> None:
+        sock.hub = new
+        number = sock.fileno()
+        sock._read_event, sock._write_event = new.loop.io(number, 1), new.loop.io(number, 2)
+
+    wait = SocketMixin._wait
+    drop = SocketMixin._drop_events_and_close
+
+    def wait_in_new(self: Any, watcher: Any, *args: Any, **keywords: Any) -> Any:
+        if self.hub is old and watcher is not None:
+            is_write = watcher is self._write_event
+            move(self)
+            watcher = self._write_event if is_write else self._read_event
+        return wait(self, watcher, *args, **keywords)
+
+    def drop_in_new(self: Any, *args: Any, **keywords: Any) -> Any:
+        if self.hub is old and self._read_event is not None:
+            move(self)
+        return drop(self, *args, **keywords)
+
+    SocketMixin._wait = wait_in_new
+    SocketMixin._drop_events_and_close = drop_in_new
 
 
 def _end(error: BaseException | None) -> NoReturn:
