@@ -257,7 +257,7 @@ def test_half_an_answer(peers: Peers) -> None:
 
 
 def test_what_comes_behind_an_answer_is_not_for_the_command_that_waits(peers: Peers) -> None:
-    """The answer is as long as one read, so that what follows it is in the socket when the next command gets its turn."""
+    """The answer fills one read, so that what follows it is in the socket when the next command gets its turn."""
     _settings.configure(db_connections=1)
     started = Event()
     size = 65_536 - len("$65000\r\n\r\n")
