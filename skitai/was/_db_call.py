@@ -106,14 +106,17 @@ class _Incomparable(Exception):
 
 
 def _frozen(value: Any) -> object:
-    """Return something that is equal for equal parameters only: 1, 1.0 and True are three."""
+    """Return something that is equal for equal parameters only: 1, 1.0 and True are three, and so are 0.0 and -0.0."""
     kind = type(value)
+    if kind is float:
+        return (kind, value.hex())
     if kind in _SCALARS:
         return (kind, value)
     if kind in (list, tuple):
         return (kind, tuple(map(_frozen, value)))
     if kind is dict:
         return (kind, tuple((_frozen(key), _frozen(each)) for key, each in value.items()))
-    if kind.__module__ in _IMMUTABLE:  # and equal when they mean the same
-        return (kind, value)
+    if kind.__module__ in _IMMUTABLE:
+        # Equal ones need not mean the same: Decimal("1.0") and Decimal("1.00"), one instant in two time zones.
+        return (kind, value, repr(value))
     raise _Incomparable

@@ -254,7 +254,8 @@ class DbPool:
 
     def _make_reusable(self, connection: DbConnection) -> bool:
         try:
-            return connection.make_reusable()
+            # Who waits gets it at once, so it is looked at here: what the server says unasked is not theirs.
+            return connection.make_reusable() and (not self._waiting or connection.is_fit())
         except Exception:  # it said what was wrong in the log; here it is enough that it cannot be used
             return False
         except BaseException:

@@ -58,7 +58,7 @@ class HttpConnection:
 
     def enter(self) -> None:
         """It was opened: take what waits."""
-        self._pool.give_back(self)
+        self._pool.enter(self)
 
     def is_fit(self) -> bool:
         """Whether the server has neither closed it nor said anything unasked."""

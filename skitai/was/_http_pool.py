@@ -116,7 +116,16 @@ class HttpPool:
     # For connections
 
     def give_back(self, connection: HttpConnection) -> None:
-        """``connection`` can take another attempt."""
+        """``connection`` has carried an attempt and can take another one."""
+        # What a server says besides its answer may be in the socket still: the next call would get it for its own.
+        if self._waiting and not connection.is_fit():
+            self._discard(connection)
+            self._connect_more()
+        else:
+            self.enter(connection)
+
+    def enter(self, connection: HttpConnection) -> None:
+        """``connection`` can take an attempt."""
         if not self._waiting:
             connection.rest()
             self._idle.append(connection)

@@ -249,8 +249,7 @@ class CommonFields:
 
         Args:
             key: all that was given to :class:`ResponseHead` beside the fields; with them it is all that the head is
-            made
-                of, since Server and Date are those of this second.
+                made of, since Server and Date are those of this second.
         """
         is_small = response.length is not None and len(response.data) <= MOST_BYTES_REMEMBERED
         if is_small and response.is_common and response.length is not None and len(self.ready) < _MOST_REMEMBERED:

@@ -11,6 +11,7 @@ import pytest
 from gevent.event import Event
 
 from skitai import was
+from skitai.net.channel import READ_SIZE
 from skitai.was import _engine, _settings
 from skitai.was._http_connection import _keep_time
 from skitai.was._http_pool import HttpPool
@@ -424,3 +425,35 @@ def test_a_kept_connection_on_which_something_came_unasked_is_left(peers: Peers)
     assert late.wait(5)
     gevent.idle()
     assert [was.get(peer.url()).getwait(5).content for _ in range(3)] == [b"mine"] * 3
+
+
+@pytest.mark.parametrize("behind", [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"x", b"\r\n"])
+def test_what_comes_behind_an_answer_is_not_for_the_call_that_waits(peers: Peers, behind: bytes) -> None:
+    """The answer is as long as one read, so that what follows it is in the socket when the next call gets its turn."""
+    _settings.configure(connections=1)
+    started = Event()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 65000\r\nX: %b\r\n\r\n"
+    head %= b"x" * (READ_SIZE - 65_000 - len(head) + 2)
+
+    def answer(received: Received, link: Link) -> None:
+        if received.target == "/first":
+            started.wait(5)
+            link.send(head + b"a" * 65_000 + behind)
+        else:
+            link.reply(received.target.encode())
+
+    peer = peers.http(answer)
+    requests = [was.get(peer.url(target)) for target in ("/first", "/2", "/3")]
+    started.set()
+    assert [request.getwait(5).content for request in requests] == [b"a" * 65_000, b"/2", b"/3"]
+    assert peer.links == 2
+
+
+def test_a_server_that_speaks_first_is_not_asked_without_end(peers: Peers) -> None:
+    def behave(link: Link) -> None:
+        link.send(b"220 mail.example ready\r\n")
+        link.read()
+
+    peer = peers(behave)
+    assert was.get(peer.url()).getwait(5).status == 2
+    assert peer.links <= 2

@@ -256,6 +256,25 @@ def test_half_an_answer(peers: Peers) -> None:
     assert value(was.redis(peer.address).get("k")) == "abc"
 
 
+def test_what_comes_behind_an_answer_is_not_for_the_command_that_waits(peers: Peers) -> None:
+    """The answer fills one read, so that what follows it is in the socket when the next command gets its turn."""
+    _settings.configure(db_connections=1)
+    started = Event()
+    size = 65_536 - len("$65000\r\n\r\n")
+
+    def say(words: list[str], peer: RedisPeer) -> bytes:
+        if words[1] != "first":
+            return f"+{words[1]}\r\n".encode()
+        started.wait(5)
+        return b"$%d\r\n" % size + b"a" * size + b"\r\n+nobodys\r\n"
+
+    peer = RedisPeer(peers, say)
+    requests = [was.redis(peer.address).get(key) for key in ("first", "b", "c")]
+    started.set()
+    assert [value(request) for request in requests] == ["a" * size, "b", "c"]
+    assert peer.peer.links == 2
+
+
 def test_an_answer_too_many_is_nobodys(peers: Peers) -> None:
     peer = RedisPeer(peers, lambda words, peer: f"+{words[1]}\r\n+{words[1]} again\r\n".encode())
     cache = was.redis(peer.address)

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -142,6 +143,15 @@ def test_results_are_kept(path: str, tmp_path: Path) -> None:
     failed = was.sqlite3(path).execute("select nothing").getwait(2)
     failed.cache(60)
     assert not was.sqlite3(path).execute("select nothing").getwait(2).is_cached
+
+
+def test_parameters_that_are_equal_but_not_the_same_do_not_share_a_cached_result(path: str) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    for one, other in [(0.0, -0.0), (1, 1.0), (1, True), (noon, noon.astimezone(timezone(timedelta(hours=9))))]:
+        assert one == other
+        was.sqlite3(path).execute("select ?", (one,)).getwait(2).cache(60)
+        assert was.sqlite3(path).execute("select ?", (one,)).getwait(2).is_cached
+        assert not was.sqlite3(path).execute("select ?", (other,)).getwait(2).is_cached
 
 
 # Statements
