@@ -164,6 +164,11 @@ class OfferedSocket:
                 self._head += bytes(data)
                 self._answer()
 
+    def setsockopt(self, level: int, option: int, *value: Any) -> None:
+        """See :meth:`socket.socket.setsockopt`; options of TCP are those of the server, and mean nothing here."""
+        if level != socket.IPPROTO_TCP:
+            self._taken().setsockopt(level, option, *value)
+
     def fileno(self) -> int:
         """See :meth:`socket.socket.fileno`."""
         number: int = self._taken().fileno()
