@@ -13,6 +13,7 @@ from gevent import get_hub
 
 from skitai.errors import ClientDisconnected
 from skitai.hub import tls_faults
+from skitai.net import faults
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.transport import READ_SIZE, Transport
 
@@ -83,6 +84,10 @@ class _WriteWait:
         """The sweep calls this."""
         self._connection.abort()
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._connection.break_off(error)
+
 
 class Connection:
     """A client connection.
@@ -139,7 +144,7 @@ class Connection:
             session.closed()
             return
         self._read_watcher.stop()  # what comes now must not overtake what came before
-        get_hub().loop.run_callback(self._begin_session, session, data)
+        get_hub().loop.run_callback(faults.guarded, self._begin_session, session, data)
 
     def _begin_session(self, session: TakingOver, data: bytes) -> None:
         self.resume()  # first: the session may pause it
@@ -158,14 +163,20 @@ class Connection:
         except OSError as error:
             tls_faults.end(self, error)
             return
-        if self._is_lingering:
-            self._linger_more(data)
-        elif data:
-            self.session.receive(data)
-            if self.transport.has_ended:
+        except Exception as error:
+            faults.escaped(self._on_readable, error)
+            return
+        try:
+            if self._is_lingering:
+                self._linger_more(data)
+            elif data:
+                self.session.receive(data)
+                if self.transport.has_ended:
+                    self._end_input()
+            else:
                 self._end_input()
-        else:
-            self._end_input()
+        except Exception as error:  # a fault of ours ends this connection, and nothing else
+            faults.escaped(self._on_readable, error)
 
     def _end_input(self) -> None:
         """Tell the session that nothing more comes, but not while it does not want to read."""
@@ -190,7 +201,7 @@ class Connection:
         if not (self.is_closed or self.input_ended or self._read_watcher.active):
             self._read_watcher.start(self._on_readable)
             if self.transport.has_ended:
-                get_hub().loop.run_callback(self._end_input)
+                get_hub().loop.run_callback(faults.guarded, self._end_input)
 
     # Writing
 
@@ -331,6 +342,10 @@ class Connection:
         """See :meth:`Server.abandon`: what is written from now on goes nowhere."""
         self.is_closed = True
         self.transport.close()
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`: who works for a request of it is told that the client is gone."""
+        self.abort(is_abrupt=True)
 
     @property
     def is_lingering(self) -> bool:

@@ -13,6 +13,7 @@ from skitai.hub.exchange import Http1Exchange
 from skitai.hub.http2 import Http2Session
 from skitai.hub.pages import error_response
 from skitai.hub.spool import Spool
+from skitai.net import faults
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.fields import tokens
 from skitai.wire.http1 import END, Data, NoRequest, RequestHead, RequestReader
@@ -497,7 +498,11 @@ class Http1Session:
 
     def _go_on_soon(self) -> None:
         self._goes_on = True
-        get_hub().loop.run_callback(self._go_on)
+        get_hub().loop.run_callback(faults.guarded, self._go_on)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._connection.break_off(error)
 
     def _go_on(self) -> None:
         self._goes_on = False

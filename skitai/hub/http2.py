@@ -18,6 +18,7 @@ from skitai.hub.http2_rest import Rest
 from skitai.hub.http2_tunnel import Http2Tunnel
 from skitai.hub.http2_unsent import Unsent
 from skitai.hub.outbox import Outbox
+from skitai.net import faults
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.turns import SLICE, current
 from skitai.wire.events import RequestHead
@@ -245,8 +246,20 @@ class Http2Session:
 
     def _take(self, event: Event) -> None:
         handler = _HANDLERS.get(type(event))
-        if handler is not None:
+        if handler is None:
+            return
+        try:
             handler(self, event)
+        except Exception as error:
+            exchange = self._exchanges.get(getattr(event, "stream", 0))
+            if exchange is None:  # it is no matter of one stream
+                raise
+            faults.report(error, str(exchange.transaction))
+            exchange.break_off(error)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._connection.break_off(error)
 
     def _lose(self, event: StreamReset) -> None:
         exchange = self._exchanges.get(event.stream)

@@ -61,6 +61,10 @@ class Http2Body:
             self._say_continue()
         self._run_clock()
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._exchange.break_off(error)
+
     # From the session
 
     def receive(self, content: bytes, size: int, has_ended: bool) -> None:

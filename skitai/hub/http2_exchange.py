@@ -54,6 +54,10 @@ class _WindowWait:
         else:
             exchange.session.stalled(exchange)
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._exchange.break_off(error)
+
 
 class Http2Exchange(Exchange):
     """See the module.
@@ -178,6 +182,15 @@ class Http2Exchange(Exchange):
             self._log()
         self.session.finished(self, Code.INTERNAL_ERROR)
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`: the stream is reset; an app that works on it finds it gone."""
+        tunnel = self.tunnel
+        if tunnel is not None and self.is_finished:
+            tunnel.abort()
+            return
+        self.lose()
+        self.abort()
+
     def interrupt(self, error: Exception) -> None:
         """See :class:`Exchange`."""
         if self.incoming is not None:
@@ -271,6 +284,7 @@ class Http2Exchange(Exchange):
     def _check(self) -> None:
         engine = self.session.engine
         if self.is_gone or self.stream not in engine.streams or engine.is_broken:
+            self._is_lost = True  # perhaps the session has not come to the event that says so
             raise ClientDisconnected("the client gave the request up, or closed the connection")
 
     def _send_head(self, end: bool) -> None:

@@ -13,6 +13,7 @@ from gevent import get_hub
 
 from skitai.errors import ClientDisconnected
 from skitai.hub.connection import LINGER_TIME, LINGER_TIME_WHEN_STOPPING
+from skitai.net import faults
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.http2.errors import Code
 
@@ -70,7 +71,7 @@ class Http2Tunnel:
         if self._state != _ASKED:
             raise ClientDisconnected("the client gave the request up, or closed the connection")
         self._state = _TAKEN
-        get_hub().loop.run_callback(self._begin)
+        get_hub().loop.run_callback(faults.guarded, self._begin)
 
     def _begin(self) -> None:
         if self._state == _TAKEN:
@@ -167,7 +168,7 @@ class Http2Tunnel:
         """See :class:`~skitai.hub.websocket_carrier.Carrier`."""
         self._is_paused = False
         if self._held or self._has_ended:
-            get_hub().loop.run_callback(self._deliver)
+            get_hub().loop.run_callback(faults.guarded, self._deliver)
 
     def finish(self) -> None:
         """See :class:`~skitai.hub.websocket_carrier.Carrier`: ends our side by END_STREAM."""
@@ -182,6 +183,10 @@ class Http2Tunnel:
         if self._state != _OVER:
             self._leave(Code.CANCEL)
             self.session.closed()
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self.abort()
 
     def release(self) -> None:
         """Forget what is unsent."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gevent import get_hub
 
 from skitai.hub.connection import READ
+from skitai.net import faults
 
 if TYPE_CHECKING:
     from skitai.hub.server import Server
@@ -102,6 +103,9 @@ class Listener:
                 self._server.connected(self, client, ("", 0) if self.is_unix else (peer[0], peer[1]))
             except OSError:
                 client.close()  # it is gone
+            except Exception as error:  # gevent would stop the watcher, and nobody were accepted any more
+                faults.report(error)
+                client.close()
         return True
 
     def _rest(self, error: OSError) -> None:

@@ -14,6 +14,7 @@ from gevent.event import Event
 
 from skitai.errors import ClientDisconnected
 from skitai.hub.connection import WRITE
+from skitai.net import faults
 from skitai.net.timers import NEVER, TICK, sweep
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Outbox:
             self._room.set()
         callbacks, self._on_room = self._on_room, None
         for callback in callbacks or ():
-            get_hub().loop.run_callback(callback)
+            get_hub().loop.run_callback(faults.guarded, callback)
 
     def when_empty(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` in the hub, or at once, when all bytes are sent."""
@@ -144,7 +145,17 @@ class Outbox:
         self._extend()
         sweep.watch(self)
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._connection.break_off(error)
+
     def _on_writable(self) -> None:
+        try:
+            self._go_on()
+        except Exception as error:
+            faults.escaped(self._on_writable, error)
+
+    def _go_on(self) -> None:
         before = self.size
         is_done = self._send()
         if self._connection.is_closed:

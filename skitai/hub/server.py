@@ -29,7 +29,7 @@ from skitai.hub.site import Dispatcher, Handler, Site
 from skitai.hub.slots import Slots
 from skitai.hub.spool import Disk
 from skitai.hub.status import describe, describe_site
-from skitai.net import forks, pool
+from skitai.net import faults, forks, pool
 from skitai.net.memory import Memory
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.transport import PlainTransport, TlsTransport, Transport
@@ -201,10 +201,15 @@ class Server:
     def expire(self) -> None:
         """Renew the Date of responses; the sweep calls this once a second."""
         now = time.time()
+        self.deadline = sweep.now + 1.0 - now % 1.0
         self.common_fields.refresh(formatdate(now, usegmt=True))
         self.complain.tick()
         self._memory.look()
-        self.deadline = sweep.now + 1.0 - now % 1.0
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`: the server goes on, whatever became of one second."""
+        if not self._is_over.is_set():
+            sweep.watch(self)
 
     # Connections
 
@@ -255,7 +260,28 @@ class Server:
     # Requests
 
     def dispatch(self, exchange: Exchange) -> None:
-        """Hand an exchange to the handler of its mount; called in the hub."""
+        """Hand an exchange to the handler of its mount; called in the hub. Raises nothing."""
+        try:
+            self._dispatch(exchange)
+        except Exception as error:
+            self._failed_to_begin(exchange, error)
+
+    def hand_to(self, handler: Handler, exchange: Exchange) -> None:
+        """Hand an exchange to one handler; called in the hub. Raises nothing."""
+        try:
+            handler.accept(exchange)
+        except Exception as error:
+            self._failed_to_begin(exchange, error)
+
+    def _failed_to_begin(self, exchange: Exchange, error: Exception) -> None:
+        """Others of the same connection have nothing to do with it."""
+        faults.report(error, str(exchange.transaction))
+        if exchange.is_started:
+            exchange.abort()
+        else:
+            self.answer_soon(exchange, 500)
+
+    def _dispatch(self, exchange: Exchange) -> None:
         handler = exchange.route or self._only or self._dispatcher.handler(exchange)
         if handler is not None and exchange.path[0] == "/":
             handler.accept(exchange)
@@ -268,16 +294,24 @@ class Server:
 
     def dispatch_upgrade(self, exchange: Exchange) -> None:
         """Hand on an exchange that asks for another protocol: to a handler that speaks it, else as any other."""
-        if not _is_taken_over(self._dispatcher.handler(exchange), exchange):
+        try:
+            is_taken_over = _is_taken_over(self._dispatcher.handler(exchange), exchange)
+        except Exception as error:
+            self._failed_to_begin(exchange, error)
+            return
+        if not is_taken_over:
             self.dispatch(exchange)
 
     def dispatch_connect(self, exchange: Exchange) -> None:
         """Hand on an exchange that is for another protocol alone: a 2xx of anybody else would open it."""
-        handler = self._dispatcher.handler(exchange)
-        if handler is None:
-            self.answer_soon(exchange, 404)
-        elif not _is_taken_over(handler, exchange):
-            self.answer_soon(exchange, 405, extra=[("Allow", "GET, HEAD")])
+        try:
+            handler = self._dispatcher.handler(exchange)
+            if handler is None:
+                self.answer_soon(exchange, 404)
+            elif not _is_taken_over(handler, exchange):
+                self.answer_soon(exchange, 405, extra=[("Allow", "GET, HEAD")])
+        except Exception as error:
+            self._failed_to_begin(exchange, error)
 
     def route(self, exchange: Exchange) -> Handler | None:
         """Find the handler of an exchange, before it is dispatched."""
@@ -308,6 +342,9 @@ class Server:
         try:
             exchange.respond(status, ([] if status in (204, 304) else HTML) + (extra or []), body)
         except ClientDisconnected:
+            exchange.abort()
+        except Exception as error:
+            faults.report(error, str(exchange.transaction))
             exchange.abort()
 
     def log_refused(

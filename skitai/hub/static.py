@@ -97,7 +97,7 @@ class StaticHandler:
         if handler is None:
             self._server.answer(exchange, 404)
         else:
-            get_hub().loop.run_callback(handler.accept, exchange)
+            get_hub().loop.run_callback(self._server.hand_to, handler, exchange)
 
     def _send(self, exchange: Exchange) -> bool:
         """Answer when there is a file or a directory; ``False`` when there is none."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import get_hub
 
 from skitai.hub.connection import MOST_AT_ONCE, WRITE
+from skitai.net import faults
 from skitai.net.timers import TICK, sweep
 
 if TYPE_CHECKING:
@@ -154,6 +155,16 @@ class ConnectionCarrier:
         self._watcher.start(self._on_writable)
 
     def _on_writable(self) -> None:
+        try:
+            self._go_on()
+        except Exception as error:
+            faults.escaped(self._on_writable, error)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._connection.break_off(error)
+
+    def _go_on(self) -> None:
         before = self.unsent
         try:
             self._send_queue()

@@ -17,6 +17,7 @@ from skitai.errors import ClientDisconnected, RemoteProtocolError
 from skitai.hub.inbox import Inbox
 from skitai.hub.websocket_session import INBOX
 from skitai.hub.websocket_sockets import AppSocket, GroupSocket, PulledSocket
+from skitai.net import faults
 from skitai.wire.ws_frames import GOING_AWAY, INTERNAL_ERROR, INVALID_DATA, NORMAL, TRY_AGAIN_LATER
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Called:
             self._leave()
         elif not self.is_busy:
             self.is_busy = True
-            get_hub().loop.run_callback(self._submit, WS_EVT_CLOSE, "")
+            get_hub().loop.run_callback(faults.guarded, self._submit, WS_EVT_CLOSE, "")
         else:
             self._put(WS_EVT_CLOSE, "")
 
@@ -189,7 +190,11 @@ class Called:
         finally:
             self.is_busy = False
             if self._inbox or self._is_draining:
-                get_hub().loop.run_callback(self._go_on)
+                get_hub().loop.run_callback(faults.guarded, self._go_on)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._session.break_off(error)
 
     def _give_up(self, code: int, reason: str) -> None:
         """Close after an error; what the client said besides would fail again, each with a line in the log."""

@@ -15,6 +15,7 @@ from gevent.monkey import get_original
 from greenlet import getcurrent
 
 from skitai.errors import ClientDisconnected
+from skitai.net import faults
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.turns import Stint, current
 from skitai.wire.ws_frames import ABNORMAL, GOING_AWAY
@@ -177,6 +178,10 @@ class WebSocketSession:
         self._end(ABNORMAL, "the connection was lost")
         self._carrier.release()
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._carrier.abort()
+
     def carrier_drained(self) -> None:
         """Some of what was unsent went out."""
         if self._carrier.unsent <= HIGH_WATER:
@@ -308,7 +313,7 @@ class WebSocketSession:
         if _thread() == self._thread:
             fn(*args)
         else:
-            self._loop.run_callback_threadsafe(fn, *args)
+            self._loop.run_callback_threadsafe(faults.guarded, fn, *args)
 
     # Internals
 
@@ -325,7 +330,7 @@ class WebSocketSession:
 
     def _submit(self, frame: bytes) -> None:
         if _thread() != self._thread:
-            self._loop.run_callback_threadsafe(self.post, frame)
+            self._loop.run_callback_threadsafe(faults.guarded, self.post, frame)
         else:
             self._take(frame)
 

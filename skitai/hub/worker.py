@@ -16,7 +16,7 @@ from skitai.hub import signals
 from skitai.hub.heartbeat import Heartbeat
 from skitai.hub.server import Server
 from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, IMPATIENCE, RETIRE, Post
-from skitai.net import forks
+from skitai.net import faults, forks
 from skitai.net.logs import Logs
 from skitai.was import _engine, _life
 from skitai.was._context import wasc
@@ -143,7 +143,7 @@ class Worker:
         self._watch(get_hub().loop.signal(Signals.SIGUSR1), rotate)
 
     def _watch(self, watcher: Any, callback: Callable[..., object], *args: object) -> None:
-        watcher.start(callback, *args)
+        watcher.start(faults.guarded, callback, *args)
         self._watchers.append(watcher)
 
     def _tell(self, code: int) -> None:

@@ -14,7 +14,7 @@ from skitai.hub.pages import HTML, error_page
 from skitai.hub.slots import Slots
 from skitai.hub.wsgi_environ import Environs
 from skitai.hub.wsgi_response import NothingReturned, WsgiResponse
-from skitai.net import forks
+from skitai.net import faults, forks
 from skitai.wire.fields import tokens
 
 if TYPE_CHECKING:
@@ -182,12 +182,16 @@ class WsgiHandler:
 
     def broke_off(self, exchange: Exchange, app: Any, error: BaseException) -> None:
         """A call of the app ended with an exception: answer, and pass on only what ends the greenlet itself."""
-        if exchange.refusal is not None and exchange.refusal in (error, error.__cause__, error.__context__):
-            self._refuse(exchange, error)
-        else:
-            if isinstance(error, NothingReturned):
-                error.add_note(f"it is {self._ref.name}")
-            self._failed(exchange, app, f"{error}. " if isinstance(error, NothingReturned) else "")
+        try:
+            if exchange.refusal is not None and exchange.refusal in (error, error.__cause__, error.__context__):
+                self._refuse(exchange, error)
+            else:
+                if isinstance(error, NothingReturned):
+                    error.add_note(f"it is {self._ref.name}")
+                self._failed(exchange, app, f"{error}. " if isinstance(error, NothingReturned) else "")
+        except Exception as second:  # the client must not wait for what cannot be sent
+            faults.report(second, str(exchange.transaction))
+            exchange.abort()
         if isinstance(error, GreenletExit):
             raise error
 

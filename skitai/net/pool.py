@@ -17,7 +17,7 @@ from gevent import get_hub
 from gevent.hub import Hub
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from skitai.net import forks
+from skitai.net import faults, forks
 
 #: Parked workers kept per hub; more than this end when their task does. One costs about 5 KB.
 MOST_PARKED = 1_000
@@ -91,6 +91,8 @@ class GreenletPool:
                 fn(*args)
             except GreenletExit:
                 break
+            except Exception as error:
+                faults.escaped(fn, error)
             except BaseException:
                 if forks.is_child and hub is not get_hub():
                     forks.end_if_child()

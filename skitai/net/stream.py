@@ -14,6 +14,7 @@ from gevent import get_hub
 from gevent.hub import Waiter
 
 from skitai.errors import ConnectionFailed, PeerClosed, TlsFailed
+from skitai.net import faults
 from skitai.net.channel import READ_SIZE, Channel
 
 #: A writer that waits goes on below so many unsent bytes, and starts to wait above.
@@ -23,13 +24,19 @@ READ, WRITE = 1, 2
 
 
 class Receiver(Protocol):
-    """Who gets what a stream reads. Both methods are called in the hub mostly, and must not block or raise."""
+    """Who gets what a stream reads. Both methods are called in the hub mostly, and must not block.
+
+    What :meth:`data_received` raises ends the connection, and comes back by :meth:`connection_lost`.
+    """
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
 
-    def connection_lost(self, error: ConnectionFailed | None) -> None:
-        """Nothing more will come: the peer ended its side (``None``), or the connection broke. Called once."""
+    def connection_lost(self, error: Exception | None) -> None:
+        """Nothing more will come: the peer ended its side (``None``), or the connection broke.
+
+        Called once, but for a receiver that closed the stream itself and raised after that.
+        """
 
 
 class Stream:
@@ -169,6 +176,10 @@ class Stream:
         self._queue.append(data)
         self._size += len(data)
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._lose(faults.as_exception(error))
+
     def _on_readable(self) -> None:
         try:
             data = self._recv(READ_SIZE)
@@ -179,12 +190,18 @@ class Stream:
         except OSError as error:
             self._lose(_translate(error))
             return
-        if data:
+        except Exception as error:
+            faults.escaped(self._on_readable, error)
+            return
+        if not data:
+            self._lose(None)
+            return
+        try:
             self._receiver.data_received(data)
             if self._channel.has_ended:
                 self._end()
-        else:
-            self._lose(None)
+        except Exception as error:
+            faults.escaped(self._on_readable, error)
 
     def _end(self) -> None:
         """Tell of an end that came in one piece with data: the socket will not. Not while nobody wants to read."""
@@ -201,7 +218,10 @@ class Stream:
             self._writer.stop()
             self._size = 0
             self._queue.clear()
-            self._read_last_words(_translate(error))
+            faults.guarded(self._read_last_words, _translate(error))
+            return
+        except Exception as error:
+            faults.escaped(self._on_writable, error)
             return
         if not self._queue and not self._channel.pending:
             self._writer.stop()
@@ -230,10 +250,11 @@ class Stream:
                 return
             self._receiver.data_received(data)
 
-    def _lose(self, error: ConnectionFailed | None) -> None:
-        self._release()
-        self._channel.close()
-        self._receiver.connection_lost(error)
+    def _lose(self, error: Exception | None) -> None:
+        if not self._is_lost:
+            self._release()
+            self._channel.close()
+        faults.guarded(self._receiver.connection_lost, error)
 
     def _release(self) -> None:
         self._is_lost = True

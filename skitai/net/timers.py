@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from gevent import get_hub
 
+from skitai.net import faults
+
 #: Seconds between two looks at the deadlines.
 TICK = 0.25
 
@@ -28,7 +30,10 @@ class HasDeadline(Protocol):
     deadline: float
 
     def expire(self) -> None:
-        """Called in the hub, at most :data:`TICK` late. It must not block, and must move the deadline or end."""
+        """Called in the hub, at most :data:`TICK` late. It must not block, and must move the deadline or end.
+
+        What raises here is watched no more, and broken off when it can be: see :mod:`skitai.net.faults`.
+        """
 
 
 class Sweep:
@@ -76,7 +81,9 @@ class Sweep:
             try:
                 thing.expire()
             except Exception as error:  # one thing's fault must not stop the clock of all others
-                self._hub.handle_error(thing, type(error), error, error.__traceback__)
+                # It would raise again with each tick, and whoever waits for it would never hear of it.
+                self._watched.discard(thing)
+                faults.escaped(thing.expire, error)
 
     def __repr__(self) -> str:
         return f"<Sweep of {len(self._watched)} deadlines>"

@@ -16,6 +16,8 @@ from gevent import get_hub
 from gevent.hub import Waiter
 from greenlet import getcurrent
 
+from skitai.net import faults
+
 #: Seconds of such work in one turn.
 MOST: Final = 0.01
 #: Seconds that one of those who wait should take of a turn, where it can stop in between.
@@ -76,7 +78,7 @@ class Turns:
             try:
                 fn(*args)
             except Exception as error:  # one fault must not take the turn of all others
-                self._hub.handle_error(fn, type(error), error, error.__traceback__)
+                faults.escaped(fn, error)
             self._used = perf_counter() - began
         self.is_over = bool(queue) or self._used >= MOST
         if self._used:

@@ -122,5 +122,12 @@ class DbConnection(ABC):
             self.is_spent = True
             self.abort()
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`: it could not be aborted, so it is closed."""
+        self.deadline = NEVER
+        if not self.pool.retire(self):
+            self.is_spent = True
+            self.close()
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.pool.database} used {self.uses} times>"

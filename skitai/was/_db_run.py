@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from skitai.errors import CallCancelled, PeerClosed, ReadTimeout
+from skitai.net import faults
 from skitai.net import pool as workers
 from skitai.was import _clients, _db_drivers, _settings
 from skitai.was._db_connection import Answer
@@ -94,12 +95,15 @@ class DbRun:
     def end(self, task: Task, call: DbCall, outcome: Answer | Exception) -> None:
         """Give ``task`` its outcome."""
         node = self._pool.database.node
-        if isinstance(outcome, Answer):
-            task.succeed(call.result.answered(call, node, outcome))
-        else:
-            # Nothing was sent, or it does no harm to send it again.
-            can_repeat = not isinstance(outcome, (ReadTimeout, PeerClosed)) or self._can_repeat(call)
-            task.fail(outcome, can_repeat, node)
+        try:
+            if isinstance(outcome, Answer):
+                task.succeed(call.result.answered(call, node, outcome))
+            else:
+                # Nothing was sent, or it does no harm to send it again.
+                can_repeat = not isinstance(outcome, (ReadTimeout, PeerClosed)) or self._can_repeat(call)
+                task.fail(outcome, can_repeat, node)
+        except Exception as error:  # on a worker greenlet nobody else would hear of it
+            faults.escaped(task.succeed, error)
         del task, outcome  # this frame is one of the traceback, too
 
     def outcome(self, call: DbCall, turn: _Turn) -> Answer | Exception:
@@ -178,12 +182,29 @@ class _Turn(taken):
             run, task, call = self._leave()
             workers.spawn(run.end, task, call, self._pool.none_got_free())
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._pool.dequeue(self)
+        if self._work is not None:
+            run, task, call = self._leave()
+            run.end(task, call, faults.as_exception(error))
+
     # On a worker greenlet
 
     def serve(self) -> Turn | None:
         """Do it, and return the turn that the connection was passed on to."""
         run, task, call = self._leave()
-        outcome = run.outcome(call, self)
+        try:
+            outcome = run.outcome(call, self)
+        except BaseException as error:  # the greenlet is ended, or a function that the driver calls wants to end all
+            faults.report(error)
+            outcome = faults.as_exception(error)
+            run.end(task, call, outcome)
+            following, self._following = self._following, None
+            if following is not None:
+                following.begin()
+            faults.reraise_end(error)
+            return None
         # Out of sight: an error knows this turn by its traceback, and would keep what came after it.
         following, self._following = self._following, None
         try:

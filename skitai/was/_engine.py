@@ -52,6 +52,7 @@ class Engine:
         self.pools: dict[Origin, HttpPool] = {}
         self.databases: dict[Database, Pool] = {}
         self._speaks_http2: dict[Origin, tuple[bool, float]] = {}
+        self._requires_http11: dict[Origin, float] = {}
         self.ws_pools: dict[tuple[Place, Credentials | None], WsPool] = {}
         self.authorizations: dict[tuple[Origin, str], Authorization] = {}
 
@@ -62,13 +63,25 @@ class Engine:
         self._speaks_http2[origin] = answer, time.monotonic() + _KNOWN_TIME
 
     def lacks_http2(self, origin: Origin) -> bool:
-        """Whether a server was asked for HTTP/2 lately and did not speak it."""
+        """Whether a server was asked for HTTP/2 lately and did not speak it, or wanted HTTP/1.1 instead."""
         answer, until = self._speaks_http2.get(origin, (True, 0.0))
-        return not answer and time.monotonic() < until
+        return (not answer and time.monotonic() < until) or self.requires_http11(origin)
+
+    def require_http11(self, origin: Origin) -> None:
+        """Keep for a while that a server which speaks HTTP/2 wants HTTP/1.1."""
+        if len(self._requires_http11) >= _MOST_KNOWN:
+            self._requires_http11.clear()
+        self._requires_http11[origin] = time.monotonic() + _KNOWN_TIME
+
+    def requires_http11(self, origin: Origin) -> bool:
+        """Whether a server said so lately."""
+        until = self._requires_http11.get(origin) if self._requires_http11 else None
+        return until is not None and time.monotonic() < until
 
     def forget_http2(self) -> None:
         """Ask all servers anew."""
         self._speaks_http2.clear()
+        self._requires_http11.clear()
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

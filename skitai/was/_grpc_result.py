@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from skitai.errors import GrpcCallFailed, GrpcCode, GrpcError, ReadTimeout
+from skitai.errors import CallCancelled, ConnectionFailed, GrpcCallFailed, GrpcCode, GrpcError, ReadTimeout
+from skitai.was._http2_stream import GivenUp
 from skitai.was._http_result import HttpResult
 from skitai.was._result import Node
 from skitai.wire import outcomes
 from skitai.wire.events import ResponseHead
 from skitai.wire.fields import Fields
 from skitai.wire.grpc import methods
-from skitai.wire.grpc.status import read_status
+from skitai.wire.grpc.status import code_of_reset, read_status
 
 if TYPE_CHECKING:
     from skitai.was._call import Call
@@ -75,15 +76,26 @@ class GrpcResult(HttpResult):
 
     @property
     def grpc_status(self) -> GrpcCode:
-        """How it ended: that of the server; DEADLINE_EXCEEDED or UNAVAILABLE when none of it came."""
+        """How it ended: that of the server.
+
+        When none of it came: CANCELLED after :meth:`~skitai.was._request.Request.cancel`, what the code means with
+        which the server gave the call up, DEADLINE_EXCEEDED when it took too long, INTERNAL for bytes that are not
+        valid and for a fault of ours, else UNAVAILABLE.
+        """
         if self.status == outcomes.NORMAL:
             if not self._is_read:
                 self._read()
             return GrpcCode.OK if self._failure is None else self._failure.code
         if isinstance(self.error, GrpcError):
             return self.error.code
+        if isinstance(self.error, CallCancelled):
+            return GrpcCode.CANCELLED
+        if isinstance(self.error, GivenUp):
+            return code_of_reset(self.error.http2_code)
         is_late = self.status == outcomes.TIMED_OUT or isinstance(self.error, ReadTimeout)
-        return GrpcCode.DEADLINE_EXCEEDED if is_late else GrpcCode.UNAVAILABLE
+        if is_late:
+            return GrpcCode.DEADLINE_EXCEEDED
+        return GrpcCode.UNAVAILABLE if isinstance(self.error, ConnectionFailed) else GrpcCode.INTERNAL
 
     @property
     def details(self) -> str:

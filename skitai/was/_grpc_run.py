@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, cast
 
-from skitai.errors import GrpcCode, GrpcError
+from skitai.errors import ConnectTimeout, GrpcCode, GrpcError, ReadTimeout, WriteTimeout
 from skitai.was import _clients, _engine, _settings
 from skitai.was._grpc_result import GrpcResult
 from skitai.was._grpc_stream import GrpcAttempt, Receiver
@@ -113,13 +113,8 @@ class GrpcRun:
     def cancel(self) -> None:
         """End the work: the server is told, and the result says CANCELLED."""
         self._is_cancelled = True
-        attempt = self._attempt
-        if attempt is None:
-            return
-        if attempt.queue is not None:
-            attempt.queue.withdraw(attempt)
-        elif self.stream is not None:
-            self.stream.give_up(GrpcError(GrpcCode.CANCELLED, "the call was cancelled"))
+        if self._attempt is not None:
+            self._attempt.cancel()
 
     def activate(self) -> None:
         """Make the running greenlet one of the request that made the call."""
@@ -133,10 +128,12 @@ class GrpcRun:
         messages = self.receiver.messages if isinstance(self.receiver, Collector) else []
         node = (self._origin.host, self._origin.port)
         is_one = call.feed is None and call.rpc is not None and not call.rpc.gives_stream
-        result = GrpcResult.ended(self._task.call, node, head, trailers, messages, error, is_one)
-        self._task.succeed(result)
-        if call.feed is not None:
-            call.feed.ended()
+        try:
+            result = GrpcResult.ended(self._task.call, node, head, trailers, messages, error, is_one)
+            self._task.succeed(result)
+        finally:
+            if call.feed is not None:
+                call.feed.ended()
 
     def attempt_answered(self, attempt: HttpAttempt, head: ResponseHead, content: bytes) -> None:
         """Not used: messages are no content. See :meth:`answered`."""
@@ -146,8 +143,21 @@ class GrpcRun:
         """There is no answer; another member of the cluster is asked where that is safe."""
         body = self._call.body
         can_repeat = not attempt.was_sent and (isinstance(body, bytes) or body.can_repeat)
-        is_wanted = not self._is_cancelled and time.monotonic() < self._ends_by
-        self._task.fail(error, can_repeat and is_wanted, (self._origin.host, self._origin.port))
+        is_late = time.monotonic() >= self._ends_by
+        if is_late and isinstance(error, (ConnectTimeout, WriteTimeout)):
+            late = ReadTimeout(f"the call of {self._path} did not end in time")  # whatever it was that took so long
+            late.__cause__ = error
+            error = late
+        try:
+            is_wanted = not (self._is_cancelled or is_late)
+            self._task.fail(error, can_repeat and is_wanted, (self._origin.host, self._origin.port))
+        finally:
+            if self._call.feed is not None:
+                self._call.feed.ended()
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._task.break_off(error)
         if self._call.feed is not None:
             self._call.feed.ended()
 

@@ -6,16 +6,18 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from skitai.errors import ConnectionFailed, GrpcCode, GrpcError, ReadTimeout, RemoteProtocolError, WriteTimeout
+from skitai.net import faults
 from skitai.net import pool as workers
 from skitai.net.turns import Stint
 from skitai.was import _settings
-from skitai.was._http2_stream import NotProcessed
+from skitai.was._http2_stream import GivenUp, Http11Required, NotProcessed
 from skitai.was._http_attempt import HttpAttempt
 from skitai.wire.events import ResponseHead
 from skitai.wire.fields import Fields, find
 from skitai.wire.grpc.messages import ACCEPTED, MessageReader
 from skitai.wire.grpc.metadata import format_timeout
 from skitai.wire.http2.coders import Raw
+from skitai.wire.http2.errors import Code
 from skitai.wire.http2.heads import raw_fields
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from skitai.was._grpc_run import GrpcRun
     from skitai.was._http2_connection import Http2Connection
 
-#: How often one call goes out again because a server had not looked at it.
-MOST_REPEATS = 3
 #: Seconds of waiting for a connection that do not count: mostly equal deadlines compress to nothing.
 _AT_ONCE = 0.005
 
@@ -65,6 +65,20 @@ class GrpcAttempt(HttpAttempt):
     def begin_http2(self, connection: Http2Connection) -> None:
         """See :class:`HttpAttempt`."""
         GrpcStream(self, connection)
+
+    @property
+    def can_repeat(self) -> bool:
+        """See :class:`HttpAttempt`."""
+        body = self.call.body
+        return isinstance(body, bytes) or body.can_repeat
+
+    def finish(self, head: ResponseHead, trailers: Fields, error: GrpcError | None) -> None:
+        """There is an answer. Raises nothing: what the run raises ends its call."""
+        self._let_go()
+        try:
+            self.run.answered(head, trailers, error)
+        except Exception as failure:
+            faults.escaped(self.run.answered, failure)
 
     def raw(self, scheme: str) -> list[Raw]:
         """Return the header section."""
@@ -111,15 +125,18 @@ class GrpcStream:
         self._is_sending = False
         body = attempt.call.body
         self._stream = connection.open(self, attempt.raw(self._origin.scheme), body == b"")
-        attempt.was_sent = True
-        attempt.was_on_kept = connection.uses > 1
-        attempt.connection = self  # type: ignore[assignment]
-        attempt.run.stream = self
         self.deadline = 0.0
-        self._extend(attempt)
-        self._sweep.watch(self)
-        if body != b"":
-            self._begin_body(attempt, body)
+        try:
+            attempt.was_sent = True
+            attempt.was_on_kept = connection.uses > 1
+            attempt.connection = self  # type: ignore[assignment]
+            attempt.run.stream = self
+            self._extend(attempt)
+            self._sweep.watch(self)
+            if body != b"":
+                self._begin_body(attempt, body)
+        except Exception as error:
+            faults.escaped(self.expire, error)
 
     def poll(self) -> None:
         """Read what is there without waiting for the hub."""
@@ -145,9 +162,9 @@ class GrpcStream:
 
     def _send_body(self, attempt: GrpcAttempt, pieces: Iterable[bytes]) -> None:
         stream = self._stream
-        attempt.run.activate()  # a generator is the caller's code
         stint = Stint()
         try:
+            attempt.run.activate()  # a generator is the caller's code
             for piece in pieces:
                 stint.share()
                 if self._attempt is not attempt or not stream.can_send:
@@ -156,8 +173,10 @@ class GrpcStream:
                 if self._attempt is attempt:
                     self._extend(attempt)
             stream.finish()
-        except Exception as error:  # of the caller's generator
-            self._refuse(error)
+        except BaseException as error:  # of the caller's generator; a Timeout of gevent is no Exception
+            if self._attempt is attempt:
+                faults.escaped(self._send_body, error)
+            faults.reraise_end(error)
         finally:
             self._is_sending = False
 
@@ -203,14 +222,13 @@ class GrpcStream:
         attempt = self._leave()
         if attempt is None:
             return
-        if isinstance(error, NotProcessed):
-            attempt.was_sent = attempt.was_answered = attempt.was_on_kept = False
-            body = attempt.call.body
-            can_repeat = isinstance(body, bytes) or body.can_repeat
-            if can_repeat and attempt.repeats < MOST_REPEATS and time.monotonic() < attempt.ends_by:
-                attempt.repeats += 1
-                self._pool.submit(attempt)
-                return
+        if isinstance(error, Http11Required):
+            failure: Exception = GivenUp(Code.HTTP_1_1_REQUIRED)  # which cannot carry a call
+            failure.__cause__ = error
+            error = failure
+        # Whoever has begun to answer has looked at it, whatever is said.
+        if isinstance(error, NotProcessed) and not attempt.was_answered and attempt.ask_again(self._pool, error):
+            return
         attempt.fail(error)
 
     def go_on(self) -> None:
@@ -232,6 +250,8 @@ class GrpcStream:
                 self._stream.consumed(credit)
         except GrpcError as error:
             self._end(error)
+        except Exception as error:
+            faults.escaped(self.go_on, error)
 
     # Ending
 
@@ -264,12 +284,17 @@ class GrpcStream:
             if head is None:
                 attempt.fail(error or RemoteProtocolError("the response has no header section"))
             else:
-                attempt._let_go()
-                attempt.run.answered(head, self._trailers or [], error)
+                attempt.finish(head, self._trailers or [], error)
 
     def _refuse(self, error: Exception) -> None:
-        self._stream.cancel()
-        self.failed(error)
+        try:
+            self._stream.cancel()
+        finally:
+            self.failed(error)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._refuse(faults.as_exception(error))
 
     def _leave(self) -> GrpcAttempt | None:
         self._sweep.forget(self)

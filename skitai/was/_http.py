@@ -144,6 +144,10 @@ class HttpRun:
             return
         self._task.fail(error, can_repeat, (self._origin.host, self._origin.port))
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._task.break_off(error)
+
     def _was_stale(self, attempt: HttpAttempt, error: Exception) -> bool:
         """The server closed a kept connection while our request was under way (RFC 9112 section 9.3.1)."""
         return (

@@ -6,14 +6,15 @@ import time
 from typing import TYPE_CHECKING
 
 from skitai.errors import ConnectionFailed, ReadTimeout, WriteTimeout
+from skitai.net import faults
 from skitai.net import pool as workers
 from skitai.net.turns import Stint
-from skitai.was import _settings
+from skitai.was import _decoding, _settings
 from skitai.was._http2_connection import Http2Connection
-from skitai.was._http2_stream import Http2Stream, NotProcessed
-from skitai.wire.codings import ContentDecoder
+from skitai.was._http2_stream import Http2Stream, Http11Required, NotProcessed
+from skitai.was._http_call import IDEMPOTENT
 from skitai.wire.events import ResponseHead
-from skitai.wire.fields import Fields, find
+from skitai.wire.fields import Fields
 from skitai.wire.http2.coders import Raw
 from skitai.wire.http2.errors import Code
 from skitai.wire.http2.heads import raw_fields
@@ -21,9 +22,6 @@ from skitai.wire.outcomes import BodyTooLarge
 
 if TYPE_CHECKING:
     from skitai.was._http_attempt import HttpAttempt
-
-#: How often one attempt goes out again because a server had not looked at it.
-MOST_REPEATS = 3
 
 _DROPPED = frozenset({"host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"})
 
@@ -44,21 +42,23 @@ class Http2Attempt:
         self._pool = connection.pool
         self._sweep = connection.pool.engine.sweep
         self._head: ResponseHead | None = None
-        self._decoder: ContentDecoder | None = None
         self._content = bytearray()
         self._is_sending = False
         self._unsent = 0
         body = attempt.body
         raw = translate(attempt.head, self._origin.scheme)
         self._stream = connection.open(self, raw, body == b"", attempt.method == "HEAD")
-        attempt.was_sent = True
-        attempt.was_on_kept = connection.uses > 1
-        attempt.connection = self
         self.deadline = 0.0
-        self._extend(attempt)
-        self._sweep.watch(self)
-        if body != b"":
-            self._begin_body(attempt)
+        try:
+            attempt.was_sent = True
+            attempt.was_on_kept = connection.uses > 1
+            attempt.connection = self
+            self._extend(attempt)
+            self._sweep.watch(self)
+            if body != b"":
+                self._begin_body(attempt)
+        except Exception as error:
+            faults.escaped(self.expire, error)
 
     def poll(self) -> None:
         """Read what is there without waiting for the hub."""
@@ -91,9 +91,10 @@ class Http2Attempt:
                 if self._attempt is not attempt or not stream.can_send:
                     return
             stream.finish()
-        except Exception as error:  # of the caller's file or generator
-            stream.cancel()
-            self.failed(error)
+        except BaseException as error:  # of the caller's file or generator; a Timeout of gevent is no Exception
+            if self._attempt is attempt:
+                faults.escaped(self._send_body, error)
+            faults.reraise_end(error)
         finally:
             self._is_sending = False
 
@@ -108,12 +109,6 @@ class Http2Attempt:
         self._extend(attempt)
         if head.status >= 200:
             self._head = head
-            coding = find(head.fields, "content-encoding")
-            if coding:
-                try:
-                    self._decoder = ContentDecoder(coding, _settings.current.body_bytes)
-                except Exception as error:  # whatever is wrong with an answer must reach whoever waits for it
-                    self.give_up(error)
 
     def data_received(self, content: bytes, size: int) -> None:
         """See :class:`StreamUser`."""
@@ -122,8 +117,6 @@ class Http2Attempt:
             return
         self._extend(self._attempt)
         try:
-            if self._decoder is not None:
-                content = self._decoder.decode(content)
             most = _settings.current.body_bytes
             if len(self._content) + len(content) > most:
                 raise BodyTooLarge(f"the answer is larger than {most} bytes")
@@ -134,30 +127,26 @@ class Http2Attempt:
 
     def ended(self, trailers: Fields | None) -> None:
         """See :class:`StreamUser`."""
-        try:
-            if self._decoder is not None:
-                self._decoder.end()
-        except Exception as error:
-            self.failed(error)
-            return
         attempt, head = self._leave(), self._head
         if attempt is not None and head is not None:
             content, self._content = bytes(self._content), bytearray()
-            attempt.answer(head, content)
+            _decoding.answer(attempt, head, content)
 
     def failed(self, error: Exception) -> None:
         """See :class:`StreamUser`."""
         attempt = self._leave()
         if attempt is None:
             return
-        if isinstance(error, NotProcessed):
-            attempt.was_sent = attempt.was_answered = attempt.was_on_kept = False
-            can_repeat = isinstance(attempt.body, bytes) or attempt.body.can_repeat
-            if can_repeat and attempt.repeats < MOST_REPEATS and time.monotonic() < attempt.ends_by:
-                attempt.repeats += 1
-                self._pool.submit(attempt)
-                return
-        attempt.fail(error)
+        # Whoever has begun to answer has looked at it, whatever is said.
+        if not (isinstance(error, NotProcessed) and self._ask_again(attempt, error)):
+            attempt.fail(error)
+
+    def _ask_again(self, attempt: HttpAttempt, error: NotProcessed) -> bool:
+        if attempt.was_answered:  # whoever has begun to answer has looked at it, whatever is said
+            return False
+        if isinstance(error, Http11Required) and error.may_be_processed and attempt.method not in IDEMPOTENT:
+            return False
+        return attempt.ask_again(self._pool, error)
 
     # Ending
 
@@ -185,8 +174,14 @@ class Http2Attempt:
 
     def give_up(self, error: Exception) -> None:
         """The attempt ends with ``error``, and its stream with it."""
-        self._stream.cancel(Code.CANCEL)
-        self.failed(error)
+        try:
+            self._stream.cancel(Code.CANCEL)
+        finally:
+            self.failed(error)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self.give_up(faults.as_exception(error))
 
     def _leave(self) -> HttpAttempt | None:
         self._sweep.forget(self)

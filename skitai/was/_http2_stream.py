@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from gevent.event import Event
 
-from skitai.errors import ConnectionFailed
+from skitai.errors import ConnectionFailed, PeerClosed
+from skitai.net import faults
 from skitai.net.stream import HIGH_WATER
 from skitai.wire.events import ResponseHead
 from skitai.wire.fields import Fields
 from skitai.wire.http2 import events
-from skitai.wire.http2.errors import Code
+from skitai.wire.http2.errors import Code, code_name
 
 if TYPE_CHECKING:
     from skitai.was._http2_connection import Http2Connection
@@ -22,13 +23,48 @@ PIECE = 64 * 1024
 
 
 class NotProcessed(ConnectionFailed):
-    """The server says that it has not looked at a request: any method may be sent again (section 8.7)."""
+    """The server says that it has not looked at a request: any method may be sent again (section 8.7).
+
+    Args:
+        is_full: it had others of ours in progress, and may take it when one of those has ended.
+        is_busy: it has no room although there were none, or wants to be left in peace: not at once.
+    """
+
+    def __init__(self, message: str, is_full: bool = False, is_busy: bool = False) -> None:
+        super().__init__(message)
+        self.is_full = is_full
+        self.is_busy = is_busy
+
+
+class Http11Required(NotProcessed):
+    """The server wants HTTP/1.1 for a request, or for all (section 7).
+
+    Args:
+        may_be_processed: it ended the connection, perhaps because of another request than this one.
+    """
+
+    def __init__(self, may_be_processed: bool = False) -> None:
+        super().__init__("the server requires HTTP/1.1 for this request")
+        self.may_be_processed = may_be_processed
+
+
+class GivenUp(PeerClosed):
+    """The server reset the stream of a request.
+
+    Attributes:
+        http2_code: with which it did (section 7).
+    """
+
+    def __init__(self, http2_code: int) -> None:
+        super().__init__(f"the server gave the request up: {code_name(http2_code)}")
+        self.http2_code = http2_code
 
 
 class StreamUser(Protocol):
     """Who asked for a stream. All of these are called in the hub and must not block.
 
-    After :meth:`ended` or :meth:`failed`, of which one is called once, nothing comes any more.
+    After :meth:`ended` or :meth:`failed`, of which one is called once, nothing comes any more. What one of the others
+    raises, or :meth:`ended`, ends this stream only: it comes back by :meth:`failed`.
     """
 
     def head_received(self, head: ResponseHead) -> None:
@@ -107,7 +143,7 @@ class Http2Stream:
         size = min(size, self._held)
         if size > 0:
             self._held -= size
-            self._connection.engine.acknowledge(self.number, size)
+            self._connection.engine.acknowledge_stream(self.number, size)
             self._connection.flush()
 
     def cancel(self, code: Code = Code.CANCEL) -> None:
@@ -140,24 +176,36 @@ class Http2Stream:
             self._window.set()
 
     def take(self, event: events.Event) -> None:
-        """Tell the user what came."""
+        """Tell the user what came. Raises nothing."""
         user = self._user
-        if type(event) is events.BodyReceived:
-            self._held += event.size
-            if event.content:
-                user.data_received(event.content, event.size)
-            else:
-                self.consumed(event.size)
-            if event.has_ended:
-                self._end(None)
-        elif type(event) is events.ResponseStarted:
-            user.head_received(event.head)
-            if event.has_ended:
-                self._end(None)
-        elif type(event) is events.InterimReceived:
-            user.head_received(event.head)
-        elif type(event) is events.TrailersReceived:
-            self._end(event.fields)
+        try:
+            if type(event) is events.BodyReceived:
+                # Each stream is bounded by its own window: one that nobody reads must not hold the others up.
+                self._connection.engine.acknowledge_connection(event.size)
+                self._held += event.size
+                if event.content:
+                    user.data_received(event.content, event.size)
+                else:
+                    self.consumed(event.size)
+                if event.has_ended:
+                    self._end(None)
+            elif type(event) is events.ResponseStarted:
+                user.head_received(event.head)
+                if event.has_ended:
+                    self._end(None)
+            elif type(event) is events.InterimReceived:
+                user.head_received(event.head)
+            elif type(event) is events.TrailersReceived:
+                self._end(event.fields)
+        except Exception as error:  # other streams of the connection have nothing to do with it
+            faults.escaped(self.take, error)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        try:
+            self.cancel(Code.INTERNAL_ERROR)
+        finally:
+            self._user.failed(faults.as_exception(error))
 
     def fail(self, error: Exception) -> None:
         """Nothing more will come."""
@@ -165,7 +213,7 @@ class Http2Stream:
             self.is_open = False
             self.consumed(self._held)
             self.window_opened()
-            self._user.failed(error)
+            faults.guarded(self._user.failed, error)
 
     def _end(self, trailers: Fields | None) -> None:
         if self.is_open:

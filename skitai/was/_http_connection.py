@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from skitai.errors import ConnectionFailed, PeerClosed, ReadTimeout, RemoteProtocolError, WriteTimeout
+from skitai.net import faults
 from skitai.net import pool as workers
 from skitai.net.channel import Channel
 from skitai.net.stream import Stream
 from skitai.net.turns import Stint
-from skitai.was import _settings
-from skitai.wire.codings import ContentDecoder
+from skitai.was import _decoding, _settings
 from skitai.wire.fields import Fields, find
 from skitai.wire.http1 import END, LAST_CHUNK, Data, ResponseHead, ResponseReader, chunk
 from skitai.wire.outcomes import BodyTooLarge
@@ -36,7 +36,7 @@ class HttpConnection:
     """
 
     __slots__ = (
-        "_attempt", "_content", "_decoder", "_head", "_is_sending", "_keep_time", "_pool", "_reader", "_stream",
+        "_attempt", "_content", "_head", "_is_sending", "_keep_time", "_pool", "_reader", "_stream",
         "_unsent", "_uses", "deadline",
     )  # fmt: skip
 
@@ -45,7 +45,6 @@ class HttpConnection:
         self._attempt: HttpAttempt | None = None
         self._reader: ResponseReader | None = None
         self._head: ResponseHead | None = None
-        self._decoder: ContentDecoder | None = None
         self._content: bytes | bytearray = b""
         self._is_sending = False
         self._unsent = 0
@@ -89,25 +88,30 @@ class HttpConnection:
 
     def _send_body(self, attempt: HttpAttempt, pieces: Iterable[bytes], is_chunked: bool) -> None:
         stint = Stint()
+        is_ours = False  # what fails
         try:
             for piece in pieces:
                 stint.share()
                 if not piece:
                     continue
+                is_ours = True
                 self._stream.write(chunk(piece) if is_chunked else piece)
                 self._stream.wait_until_drained()
+                is_ours = False
                 if self._attempt is not attempt:  # answered or failed before it had all
                     return
                 self._extend(attempt)
             if is_chunked:
+                is_ours = True
                 self._stream.write(LAST_CHUNK)
             self._is_sending = False
-        except ConnectionFailed:
-            # The server may have answered before it closed; the reading side tells.
-            self._stream.poll()
-        except Exception as error:  # of the caller's file or generator
-            if self._attempt is attempt:
-                self._fail(error)
+        except BaseException as error:
+            if is_ours and isinstance(error, ConnectionFailed):
+                # The server may have answered before it closed; the reading side tells.
+                self._stream.poll()
+            elif self._attempt is attempt:  # of the caller's file or generator; a Timeout of gevent is no Exception
+                faults.escaped(self._send_body, error)
+            faults.reraise_end(error)
 
     # Receiving: the two methods of a Receiver
 
@@ -137,7 +141,7 @@ class HttpConnection:
                 memory_of(_settings.current.limits).remember(data)
             self._finish_read(attempt, reader)
 
-    def connection_lost(self, error: ConnectionFailed | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         """The answer ends here, or never came."""
         attempt, reader = self._attempt, self._reader
         if attempt is None or reader is None:
@@ -175,19 +179,12 @@ class HttpConnection:
             if type(event) is Data:
                 self._add(event.content)
             elif event is END:
-                if self._decoder is not None:
-                    self._decoder.end()
                 return True
             elif isinstance(event, ResponseHead):
                 self._head = event
-                coding = find(event.fields, "content-encoding")
-                if coding:
-                    self._decoder = ContentDecoder(coding, _settings.current.body_bytes)
         return False
 
     def _add(self, content: bytes) -> None:
-        if self._decoder is not None:
-            content = self._decoder.decode(content)
         most = _settings.current.body_bytes
         if len(self._content) + len(content) > most:
             raise BodyTooLarge(f"the answer is larger than {most} bytes")
@@ -208,14 +205,16 @@ class HttpConnection:
         head = self._head
         assert head is not None  # END comes after a head
         can_keep = can_keep and not self._stream.unsent and head.status != 101
-        self._attempt = self._reader = self._head = self._decoder = None
+        self._attempt = self._reader = self._head = None
         # First give the connection on, then the answer: whoever is woken by it may want a connection at once.
-        if can_keep and not self._stream.has_ended:
-            self._keep_time = _keep_time(head.fields)
-            self._pool.give_back(self)
-        else:
-            self._end()
-        attempt.answer(head, content)
+        try:
+            if can_keep and not self._stream.has_ended:
+                self._keep_time = _keep_time(head.fields)
+                self._pool.give_back(self)
+            else:
+                self._end()
+        finally:
+            _decoding.answer(attempt, head, content)
 
     # Ending
 
@@ -261,11 +260,17 @@ class HttpConnection:
 
     def _fail(self, error: Exception) -> None:
         attempt = self._attempt
-        self._attempt = self._reader = self._head = self._decoder = None
+        self._attempt = self._reader = self._head = None
         self._content = b""
-        self._end()
-        if attempt is not None:
-            attempt.fail(error)
+        try:
+            self._end()
+        finally:
+            if attempt is not None:
+                attempt.fail(error)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._fail(faults.as_exception(error))
 
     def _end(self) -> None:
         self.close()

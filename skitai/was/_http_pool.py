@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from skitai.errors import ConnectFailed, ConnectionFailed, ReadTimeout
+from skitai.net import faults
 from skitai.net import pool as workers
 from skitai.net.channel import TlsChannel
 from skitai.net.connect import connect
@@ -58,11 +59,22 @@ class HttpPool:
         self._open: set[HttpConnection | Http2Connection] = set()
         self._connecting = 0
         self._waiting: deque[HttpAttempt] = deque()
+        self._pausing: dict[HttpAttempt, _Pause] = {}
 
     # For attempts
 
     def submit(self, attempt: HttpAttempt) -> None:
-        """Send ``attempt``, at once when a kept connection is fit, else as soon as there is one. Never blocks."""
+        """Send ``attempt``, at once when a kept connection is fit, else as soon as there is one.
+
+        Never blocks, and raises nothing: what goes wrong is the end of the attempt.
+        """
+        try:
+            self._submit(attempt)
+        except Exception as error:
+            faults.report(error)
+            attempt.break_off(error)
+
+    def _submit(self, attempt: HttpAttempt) -> None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_fit() and self._begin(connection, attempt):
@@ -70,15 +82,31 @@ class HttpPool:
             self._discard(connection)
         if self._shared and self._share(attempt):
             return
-        attempt.deadline = time.monotonic() + attempt.timeout
+        attempt.deadline = min(time.monotonic() + attempt.timeout, attempt.ends_by)
         attempt.queue = self
         self._waiting.append(attempt)
         self.engine.sweep.watch(attempt)
         self._connect_more()
 
+    def submit_later(self, attempt: HttpAttempt, seconds: float) -> None:
+        """Send ``attempt`` in ``seconds``, to the exactness of the sweep."""
+        attempt.queue = self
+        self._pausing[attempt] = pause = _Pause(self, attempt, time.monotonic() + seconds)
+        self.engine.sweep.watch(pause)
+
+    def pause_is_over(self, attempt: HttpAttempt) -> None:
+        """``attempt`` was to be sent later, and now is later."""
+        self.engine.sweep.forget(self._pausing.pop(attempt))
+        attempt.queue = None
+        self.submit(attempt)
+
     def withdraw(self, attempt: HttpAttempt, error: Exception | None = None) -> None:
         """``attempt`` waits no longer: for too long already, unless ``error`` says why."""
-        self._waiting.remove(attempt)
+        pause = self._pausing.pop(attempt, None)
+        if pause is not None:
+            self.engine.sweep.forget(pause)
+        elif attempt in self._waiting:
+            self._waiting.remove(attempt)
         attempt.queue = None
         self.engine.sweep.forget(attempt)
         self._forget_if_empty()
@@ -134,6 +162,14 @@ class HttpPool:
         if not self.origin.only_http2:
             self.engine.remember_http2(self.origin, False)
 
+    def require_http11(self) -> None:
+        """The server said that it wants HTTP/1.1 (RFC 9113 section 7): for a while it gets nothing else."""
+        if self.origin.only_http2:
+            return
+        self.engine.require_http11(self.origin)
+        for connection in list(self._shared):
+            connection.retire()
+
     def drop_idle(self) -> None:
         """Close what is kept: one of them turned out stale, and a server that restarted has closed them all."""
         idle, self._idle = self._idle, []
@@ -154,6 +190,8 @@ class HttpPool:
             connection.drop()
         for attempt in self._waiting:
             self.engine.sweep.forget(attempt)
+        for pause in self._pausing.values():
+            self.engine.sweep.forget(pause)
 
     # Connecting
 
@@ -162,30 +200,40 @@ class HttpPool:
             self._connecting < len(self._waiting) and self._connecting + len(self._open) < _settings.current.connections
         ):
             # One connection may be enough for all that wait; whether it is, only the server can tell.
-            if self.origin.http2 and self._connecting and not self.engine.lacks_http2(self.origin):
+            if self._may_be_enough():
                 return
             self._connecting += 1
             workers.spawn(self._connect)
 
+    def _may_be_enough(self) -> bool:
+        if not self.origin.http2 or self.engine.lacks_http2(self.origin):
+            return False
+        return self._connecting > 0 or any(connection.is_greeting for connection in self._shared)
+
     def _connect(self) -> None:
-        error: Exception
         try:
             connection = self._open_connection()
-        except ConnectionFailed as failure:
-            error = failure
-        except Exception as failure:  # settings of TLS that cannot work; whoever waits must hear of it
-            error = failure
-        else:
+        except BaseException as error:  # such as settings of TLS that cannot work; whoever waits must hear of it
             self._connecting -= 1
-            self._open.add(connection)
-            connection.enter()
-            self._connect_more()
+            if not isinstance(error, ConnectionFailed):
+                faults.report(error)
+            self._fail_waiting(faults.as_exception(error))
+            faults.reraise_end(error)
             return
         self._connecting -= 1
+        self._open.add(connection)
+        try:
+            connection.enter()
+        except Exception as error:
+            faults.escaped(connection.enter, error)
+        self._connect_more()
+
+    def _fail_waiting(self, error: Exception) -> None:
         # All others wait for this one as well when one connection may be enough for all.
         count = len(self._waiting) if self.origin.http2 and not self._connecting else min(1, len(self._waiting))
         for attempt in [self._take_waiting() for _ in range(count)]:
             attempt.fail(error)
+        self._connect_more()  # what came meanwhile may wait for it too
         self._forget_if_empty()
 
     def _context(self, protocols: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
@@ -207,18 +255,22 @@ class HttpPool:
             if not is_http2:
                 channel.close()
                 raise ConnectFailed(f"{origin} does not speak HTTP/2")
-        elif origin.http2:
+        elif origin.http2 and not self.engine.requires_http11(origin):
             channel = connect(origin.host, origin.port, deadline, self._context(_BOTH))
             is_http2 = isinstance(channel, TlsChannel) and channel.protocol == "h2"
             self.engine.remember_http2(origin, is_http2)
         else:
             channel = connect(origin.host, origin.port, deadline, self._context())
             is_http2 = False
-        if not is_http2:
-            return HttpConnection(self, channel)
-        from skitai.was._http2_connection import Http2Connection  # h2 is loaded by who needs it
+        try:
+            if not is_http2:
+                return HttpConnection(self, channel)
+            from skitai.was._http2_connection import Http2Connection  # h2 is loaded by who needs it
 
-        return Http2Connection(self, channel)
+            return Http2Connection(self, channel)
+        except BaseException:
+            channel.close()
+            raise
 
     # Internals
 
@@ -226,10 +278,16 @@ class HttpPool:
         return any(connection.is_fit() and self._begin(connection, attempt) for connection in list(self._shared))
 
     def _begin(self, connection: HttpConnection | Http2Connection, attempt: HttpAttempt) -> bool:
+        """Return whether ``attempt`` need wait no longer, because it is on its way or can never be."""
         try:
             connection.begin(attempt)
         except ConnectionFailed:  # nothing was sent: any request may go to another connection
             return False
+        except Exception as error:
+            faults.report(error)
+            if isinstance(connection, HttpConnection):  # of which nobody else has a part
+                connection.break_off(error)
+            attempt.break_off(error)
         return True
 
     def _take_waiting(self) -> HttpAttempt:
@@ -243,11 +301,32 @@ class HttpPool:
         connection.close()
 
     def _forget_if_empty(self) -> None:
-        if not (self._open or self._waiting or self._connecting):
-            self.engine.pools.pop(self.origin, None)
+        if self._open or self._waiting or self._connecting or self._pausing:
+            return
+        if self.engine.pools.get(self.origin) is self:
+            del self.engine.pools[self.origin]
 
     def __repr__(self) -> str:
         return (
             f"<HttpPool {self.origin} {len(self._open)} open, {len(self._idle)} idle, "
-            f"{self._connecting} connecting, {len(self._waiting)} waiting>"
+            f"{self._connecting} connecting, {len(self._waiting) + len(self._pausing)} waiting>"
         )
+
+
+class _Pause:
+    """An attempt that is to be sent later; for the sweep."""
+
+    __slots__ = ("_attempt", "_pool", "deadline")
+
+    def __init__(self, pool: HttpPool, attempt: HttpAttempt, deadline: float) -> None:
+        self._pool = pool
+        self._attempt = attempt
+        self.deadline = deadline
+
+    def expire(self) -> None:
+        """See :class:`skitai.net.timers.HasDeadline`."""
+        self._pool.pause_is_over(self._attempt)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._attempt.break_off(error)

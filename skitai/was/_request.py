@@ -9,7 +9,7 @@ from gevent import get_hub
 from gevent.hub import Waiter
 from greenlet import getcurrent
 
-from skitai.net import logs
+from skitai.net import faults, logs
 from skitai.net import pool as workers
 from skitai.was import _cache, _callback, _clusters
 from skitai.was._results import Results
@@ -79,7 +79,7 @@ class Request:
 
     def settle(self, results: tuple[Result, ...]) -> Request:
         """Take results that are there already: from the cache, or of a call that could not be made."""
-        self.call.close()
+        faults.guarded(self.call.close)
         if self.call.callback is not None:
             workers.spawn(self._call_back, results)
         else:
@@ -180,13 +180,14 @@ class Request:
         self._left -= 1
         if self._left > 0:
             return
-        self.call.close()
+        # What is not ours (a file of the caller, an object that the cache cannot copy) must not keep the result back.
+        faults.guarded(self.call.close)
         self._done = done = self._collect()
         # Tasks know their request: without this cycle an ended request goes at once, not when the garbage collector
         # comes. On the fan-out page of `benchmarks/`, cycles cost 40 % of the time of the process.
         self._tasks = []
         if self._cache_time > 0:
-            self._store_late(self._cache_time)
+            faults.guarded(self._store_late, self._cache_time)
         if self.call.callback is not None:
             workers.spawn(self._call_back, done)
         elif self._waiters:
@@ -265,11 +266,17 @@ class Request:
             _cache.results.store(self.call.key, results, timeout)
 
     def _call_back(self, results: tuple[Result, ...]) -> None:
-        self.context.activate()
         try:
-            _callback.invoke(self.call.callback, self._hand(results)[0])
-        except Exception:
-            logs.current().app.traceback(tag=self.context.log_tag)
+            self.context.activate()
+            try:
+                result = self._hand(results)[0]
+            except Exception as error:  # of the filter: without a word the callback would be waited for in vain
+                faults.report(error, self.context.log_tag)
+                result = self.call.result.failed(self.call, results[0].node, error)
+            _callback.invoke(self.call.callback, result)
+        except BaseException as error:  # a Timeout of gevent and sys.exit() too: it is the end of this call only
+            faults.report(error, self.context.log_tag)
+            faults.reraise_end(error)
 
     def __repr__(self) -> str:
         state = f"waiting for {self._left}" if self._left else f"status={self.status}"

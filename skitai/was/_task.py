@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from skitai.errors import ConnectFailed, ConnectionFailed, NameNotFound, ProtocolError, TlsFailed
-from skitai.net import logs
+from skitai.net import faults, logs
 from skitai.was import _clients
 from skitai.wire.balance import MemberState
 from skitai.wire.masking import mask
@@ -40,7 +40,9 @@ class Task:
         result: ``None`` until there is one.
     """
 
-    __slots__ = ("_is_cancelled", "_running", "_state", "_tried", "call", "cluster", "path", "request", "result")
+    __slots__ = (
+        "_is_cancelled", "_is_counted", "_running", "_state", "_tried", "call", "cluster", "path", "request", "result",
+    )  # fmt: skip
 
     def __init__(
         self, request: Request, cluster: Cluster | None = None, path: str = "", member: MemberState | None = None
@@ -54,11 +56,12 @@ class Task:
         self._tried: list[MemberState] | None = None if member is not None or cluster is None else []
         self._running: Running | None = None
         self._is_cancelled = False
+        self._is_counted = False  # among those that its member has in progress
 
     # For the request
 
     def start(self) -> None:
-        """Begin at once; never blocks. The result comes to ``request.task_done``."""
+        """Begin at once; never blocks. The result comes to ``request.task_done``; what raises here is one, too."""
         if self._tried is not None:
             assert self.cluster is not None
             self._state = self.cluster.balancer.choose(monotonic(), self._tried)
@@ -66,7 +69,12 @@ class Task:
             self._tried.append(self._state)
         if self._state is not None:
             self._state.begin()
-        running = _clients.table[self.call.protocol](self)
+            self._is_counted = True
+        try:
+            running = _clients.table[self.call.protocol](self)
+        except Exception as error:
+            faults.escaped(self.start, error, self.request.context.log_tag)
+            return
         if self.result is None:  # else it has ended already, and must not be kept by what it started
             self._running = running
 
@@ -96,6 +104,7 @@ class Task:
     def succeed(self, result: Result) -> None:
         """The server answered, in whatever way."""
         if self._state is not None:
+            self._is_counted = False
             self._state.succeed()
         self._end(result)
 
@@ -108,6 +117,7 @@ class Task:
         """
         is_network = isinstance(error, (ConnectionFailed, ProtocolError))
         if self._state is not None:
+            self._is_counted = False
             # Only who cannot be reached is put aside: a request that every member chokes on must not put all aside.
             if isinstance(error, (ConnectFailed, NameNotFound, TlsFailed)):
                 self._state.fail(monotonic())
@@ -119,6 +129,14 @@ class Task:
             return
         self._end(self.call.result.failed(self.call, self.node or node, error))
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`: the call has failed, and is not sent to another member."""
+        if self._state is not None and self._is_counted:
+            self._is_counted = False
+            self._state.end()
+        if self.result is None:
+            self._end(self.call.result.failed(self.call, self.node, error))
+
     def _has_another(self) -> bool:
         if self._tried is None or self.cluster is None:
             return False
@@ -129,6 +147,8 @@ class Task:
         logs.current().app.log(message, "warn", self.request.context.log_tag)
 
     def _end(self, result: Result) -> None:
+        if self.result is not None:  # it was broken off, and what it had started came to an end of its own
+            return
         self.result = result
         self._running = None
         self.request.task_done()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from gevent.event import AsyncResult
 
 from skitai.errors import TransactionFailed
+from skitai.net import faults
 from skitai.net import pool as workers
 from skitai.was import _db_take, _modes
 from skitai.was._db_connection import Command
@@ -40,8 +41,9 @@ class Rows(list["Row"]):
 def _run(connection: SqlConnection, command: Command, timeout: float | None, outcome: AsyncResult[Any]) -> None:
     try:
         answer = perform(connection, command, timeout)
-    except Exception as error:
-        outcome.set_exception(error)
+    except BaseException as error:  # whoever waits must hear of it
+        outcome.set_exception(faults.as_exception(error))
+        faults.reraise_end(error)
     else:
         outcome.set(answer)
 

@@ -14,6 +14,7 @@ from skitai.errors import (
     TlsFailed,
     UnknownAlias,
 )
+from skitai.net import faults
 from skitai.was import _clients, _clusters, _engine, _modes, _request, _settings
 from skitai.was._http_call import Headers, HttpCall, HttpService, Options, empty_call, header_lines
 from skitai.was._http_pool import Origin
@@ -130,8 +131,11 @@ class WsRun:
 
     def begin(self) -> None:
         """Ask for a connection."""
-        _engine.current().sweep.watch(self)
-        self._pool.submit(self)
+        try:
+            _engine.current().sweep.watch(self)
+            self._pool.submit(self)
+        except Exception as error:
+            faults.escaped(self.begin, error)
 
     def poll(self) -> None:
         """See :class:`skitai.was._task.Running`."""
@@ -201,13 +205,28 @@ class WsRun:
             return
         self._connection = None
         self._end()
-        self._pool.give_back(connection)
-        self._task.succeed(WsResult.received(self._task.call, self._node, event))
+        try:
+            self._pool.give_back(connection)
+        except Exception as error:
+            faults.report(error)
+            connection.drop()
+        try:
+            self._task.succeed(WsResult.received(self._task.call, self._node, event))
+        except Exception as error:  # the connection may be another call's by now, which has nothing to do with it
+            faults.escaped(self.took, error)
 
     def lost(self, error: Exception, code: int, reason: str) -> None:
         """The connection ended before a message came."""
         self._connection = None
         self._fail(error)
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._end()
+        try:
+            self._let_go()
+        finally:
+            self._task.break_off(error)
 
     @property
     def _node(self) -> Node:

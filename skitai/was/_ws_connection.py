@@ -11,6 +11,7 @@ from gevent import get_hub
 from gevent.hub import Waiter
 
 from skitai.errors import ConnectionFailed, ConnectTimeout, PeerClosed, RemoteProtocolError, WriteTimeout
+from skitai.net import faults
 from skitai.net.channel import Channel
 from skitai.net.connect import connect
 from skitai.net.stream import HIGH_WATER, Stream
@@ -149,7 +150,7 @@ class WsConnection:
         self._opened(None)
         if rest:
             # In the next turn: whoever opened it has made it somebody's own by then.
-            get_hub().loop.run_callback(self.data_received, rest)
+            get_hub().loop.run_callback(faults.guarded, self.data_received, rest)
 
     def _opened(self, error: Exception | None) -> None:
         if self._opener is not None:
@@ -199,6 +200,12 @@ class WsConnection:
     def fail(self, error: Exception) -> None:
         """Close at once; the owner is told."""
         self._end(error, ABNORMAL, "")
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        failure = faults.as_exception(error)
+        self._opened(failure)
+        self._end(failure, ABNORMAL, "")
 
     def pause(self) -> None:
         """Read no more for now."""
@@ -255,17 +262,19 @@ class WsConnection:
                     return
             elif event.__class__ is Failure and len(events) > 1:
                 # In the next turn: whoever waits for the messages before it can still answer them.
-                get_hub().loop.run_callback(self._control, event)
+                get_hub().loop.run_callback(faults.guarded, self._control, event)
             else:
                 self._control(event)
 
-    def connection_lost(self, error: ConnectionFailed | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         """There is no more."""
         error = error or PeerClosed("the server closed the connection without a close frame")
         self._opened(error)
-        if self._is_behind and not self._is_closed:
-            self._take_in(b"", sys.maxsize)  # what it said before it closed
-        self._end(error, ABNORMAL, "")
+        try:
+            if self._is_behind and not self._is_closed:
+                self._take_in(b"", sys.maxsize)  # what it said before it closed
+        finally:
+            self._end(error, ABNORMAL, "")
 
     def _control(self, event: Event) -> None:
         if self._is_closed:
@@ -323,11 +332,13 @@ class WsConnection:
         if self._is_closed:
             return
         self._is_closed = True
-        self._stream.close()
-        self.home.forget(self)
         owner, self.owner = self.owner, None
-        if owner is not None:
-            owner.lost(error, code, reason)
+        try:
+            self._stream.close()
+            self.home.forget(self)
+        finally:
+            if owner is not None:
+                owner.lost(error, code, reason)
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "idle" if self.owner is None else "busy"
@@ -355,6 +366,10 @@ class _WriteWait:
             origin = connection.place.origin
             connection.fail(WriteTimeout(f"{origin} took nothing for {self._seconds:g} seconds"))
 
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._connection.break_off(error)
+
 
 def open_connection(home: Home, place: Place, authorization: str, deadline: float) -> WsConnection:
     """Connect and shake hands; blocks the calling greenlet.
@@ -366,6 +381,15 @@ def open_connection(home: Home, place: Place, authorization: str, deadline: floa
     tls = None
     if origin.scheme == "wss":
         tls = client_context(origin.verify, certificate=origin.cert, ciphers=_settings.current.ciphers)
-    connection = WsConnection(home, place, connect(origin.host, origin.port, deadline, tls))
-    connection.shake_hands(authorization, deadline)
+    channel = connect(origin.host, origin.port, deadline, tls)
+    try:
+        connection = WsConnection(home, place, channel)
+    except BaseException:
+        channel.close()
+        raise
+    try:
+        connection.shake_hands(authorization, deadline)
+    except BaseException:  # such as a header line that cannot be written
+        connection.drop()
+        raise
     return connection

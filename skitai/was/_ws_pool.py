@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from gevent import get_hub
 
+from skitai.errors import ConnectionFailed, RemoteProtocolError
+from skitai.net import faults
 from skitai.net import pool as workers
 from skitai.was import _settings
 from skitai.was._ws_connection import Place, Refused, WsConnection, open_connection
@@ -26,13 +28,16 @@ class Home(Protocol):
 
 
 class Waiting(Protocol):
-    """Who waits for a connection. Exactly one of the two is called, once."""
+    """Who waits for a connection. Exactly one of the first two is called, once."""
 
     def has_connection(self, connection: WsConnection) -> None:
         """Here it is."""
 
     def has_none(self, error: Exception) -> None:
         """There will be none."""
+
+    def break_off(self, error: BaseException) -> None:
+        """One of the two raised: see :class:`skitai.net.faults.Breakable`."""
 
 
 def connect_with(
@@ -86,7 +91,7 @@ class WsPool:
             connection = self._idle.pop()
             if connection.is_fit():
                 self._engine.sweep.forget(connection)
-                waiting.has_connection(connection)
+                _hand_over(waiting, connection)
                 return
             connection.drop()
         self._waiting.append(waiting)
@@ -102,7 +107,7 @@ class WsPool:
         connection.rest()
         if self._waiting:
             # In the next turn: what the server says besides its answer must not be taken for that to the next message.
-            get_hub().loop.run_callback(self._pass_on, connection)
+            get_hub().loop.run_callback(faults.guarded, self._pass_on, connection)
         else:
             self._keep(connection)
 
@@ -133,7 +138,7 @@ class WsPool:
         if not connection.is_fit():
             connection.drop()
         elif self._waiting:
-            self._waiting.popleft().has_connection(connection)
+            _hand_over(self._waiting.popleft(), connection)
         else:
             self._keep(connection)
 
@@ -151,24 +156,37 @@ class WsPool:
         deadline = time.monotonic() + _settings.current.connect_time
         try:
             connection = connect_with(self._engine, self, *self._key, deadline)
-        except Exception as error:  # whoever waits must hear of it
+        except BaseException as error:  # whoever waits must hear of it
             self._opening -= 1
+            if not isinstance(error, (ConnectionFailed, RemoteProtocolError)):
+                faults.report(error)
             if self._waiting:
-                self._waiting.popleft().has_none(error)
+                faults.guarded(self._waiting.popleft().has_none, faults.as_exception(error))
             self._connect_more()
             self._forget_if_empty()
+            faults.reraise_end(error)
             return
         self._opening -= 1
         self._open.add(connection)
         if self._waiting:
-            self._waiting.popleft().has_connection(connection)
+            _hand_over(self._waiting.popleft(), connection)
         else:
             self.give_back(connection)
 
     def _forget_if_empty(self) -> None:
-        if not (self._open or self._waiting or self._opening):
-            self._engine.ws_pools.pop(self._key, None)
+        is_used = self._open or self._waiting or self._opening
+        if not is_used and self._engine.ws_pools.get(self._key) is self:
+            del self._engine.ws_pools[self._key]
 
     def __repr__(self) -> str:
         counts = f"{len(self._open)} open, {len(self._idle)} idle, {len(self._waiting)} waiting"
         return f"<WsPool {self._key[0]!r} {counts}>"
+
+
+def _hand_over(waiting: Waiting, connection: WsConnection) -> None:
+    """Give a connection to whoever waits for one; when that raises, both end."""
+    try:
+        waiting.has_connection(connection)
+    except Exception as error:
+        faults.escaped(waiting.has_connection, error)
+        connection.drop()

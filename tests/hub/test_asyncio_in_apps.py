@@ -54,7 +54,8 @@ def flask_app() -> flask.Flask:
         async def work() -> list[str]:
             return await asyncio.gather(*[asyncio.sleep(0.01, flask.request.args["n"]) for _ in range(5)])
 
-        assert len(set(answer := asyncio.run(work()))) == 1
+        answer = asyncio.run(work())
+        assert len(set(answer)) == 1
         return answer[0]
 
     @app.get("/thread")

@@ -6,6 +6,7 @@ import gevent
 import pytest
 from gevent import get_hub
 
+from skitai.net import faults
 from skitai.net import turns as module
 from skitai.net.turns import Turns, current
 
@@ -81,8 +82,8 @@ def test_greenlets_wait_and_the_hub_does_not() -> None:
 
 def test_whoever_gives_up_and_whoever_fails_hinders_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = Turns()
-    faults: list[object] = []
-    monkeypatch.setattr(get_hub(), "handle_error", lambda *args: faults.append(args[1]))
+    seen: list[object] = []
+    monkeypatch.setattr(faults, "report", lambda error, tag="": seen.append(type(error)))
     turns.spend(1.0)
     killed = gevent.spawn(turns.wait)
     gevent.sleep(0)
@@ -91,7 +92,7 @@ def test_whoever_gives_up_and_whoever_fails_hinders_nobody(monkeypatch: pytest.M
     turns.later(int, "x")
     turns.later(done.set)
     assert done.wait(5)
-    assert faults == [ValueError]
+    assert seen == [ValueError]
 
 
 def test_each_hub_has_its_own() -> None:

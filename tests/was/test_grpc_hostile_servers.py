@@ -137,9 +137,22 @@ def test_an_end_without_a_status(stub: Any) -> None:
     assert (result.status, result.grpc_status, result.data) == (3, GrpcCode.UNKNOWN, None)
 
 
-@pytest.mark.parametrize("code", [Code.NO_ERROR, Code.CANCEL, Code.INTERNAL_ERROR, Code.REFUSED_STREAM])
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (Code.NO_ERROR, GrpcCode.INTERNAL),
+        (Code.CANCEL, GrpcCode.CANCELLED),
+        (Code.INTERNAL_ERROR, GrpcCode.INTERNAL),
+        (Code.REFUSED_STREAM, GrpcCode.UNAVAILABLE),
+        (Code.ENHANCE_YOUR_CALM, GrpcCode.RESOURCE_EXHAUSTED),
+        (Code.INADEQUATE_SECURITY, GrpcCode.PERMISSION_DENIED),
+        (Code.HTTP_1_1_REQUIRED, GrpcCode.INTERNAL),
+        (0x7777, GrpcCode.INTERNAL),
+    ],
+)
 @pytest.mark.parametrize("begins", [False, True])
-def test_streams_that_are_reset(stub: Any, code: Code, begins: bool) -> None:
+def test_streams_that_are_reset(stub: Any, code: int, expected: GrpcCode, begins: bool) -> None:
+    """The specification's table of what the codes of RST_STREAM mean."""
     seen = []
 
     def answer(server: Server, stream: int) -> None:
@@ -151,7 +164,7 @@ def test_streams_that_are_reset(stub: Any, code: Code, begins: bool) -> None:
 
     service = stub(answer)
     result = service.GetFeature(POINT).getwait(5)
-    assert (result.status, result.grpc_status, result.data) == (2, GrpcCode.UNAVAILABLE, None)
+    assert (result.status, result.grpc_status, result.data) == (2, expected, None)
     assert len(seen) <= 4  # what was refused is asked for again, and not for ever
     with pytest.raises(RequestFailed):
         list(service.ListFeatures.stream(pb.Rectangle()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
@@ -43,7 +42,7 @@ def encode_metadata(pairs: Metadata) -> Fields:
 
 def _encode(name: str, value: str | bytes) -> str:
     if name.endswith("-bin"):
-        if not isinstance(value, bytes):
+        if not isinstance(value, (bytes, bytearray, memoryview)):
             raise LocalProtocolError(f"the value of {name!r} is bytes, because its name ends with -bin")
         return b64encode(value).decode().rstrip("=")
     if not isinstance(value, str) or not _is_text(value):
@@ -65,7 +64,7 @@ def decode_metadata(fields: Fields) -> list[tuple[str, str | bytes]]:
             text = each.strip().rstrip("=")
             try:
                 pairs.append((name, b64decode(text + "=" * (-len(text) % 4), validate=True)))
-            except binascii.Error:
+            except ValueError:  # also what is no ASCII, which is no binascii.Error
                 continue
     return pairs
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 from skitai.errors import GrpcCode, GrpcError
 from skitai.wire.fields import Fields, find
 from skitai.wire.grpc.metadata import decode_metadata, encode_metadata
+from skitai.wire.http2.errors import Code
 
 #: Characters of a ``grpc-message`` before it is encoded: a header section of a status must not be refused for it.
 MOST_DETAILS: Final = 1024
@@ -52,12 +53,25 @@ _FROM_APP: Final[Mapping[int, GrpcCode]] = {
     504: GrpcCode.DEADLINE_EXCEEDED,
 }
 
+#: What the code of a RST_STREAM means, by the specification; all others are INTERNAL.
+_FROM_RESET: Final[Mapping[int, GrpcCode]] = {
+    Code.REFUSED_STREAM: GrpcCode.UNAVAILABLE,
+    Code.CANCEL: GrpcCode.CANCELLED,
+    Code.ENHANCE_YOUR_CALM: GrpcCode.RESOURCE_EXHAUSTED,
+    Code.INADEQUATE_SECURITY: GrpcCode.PERMISSION_DENIED,
+}
+
 _plain = re.compile(r"[ -$&-~]*").fullmatch
 
 
 def code_of_response(status: int) -> GrpcCode:
     """Return the code for a response without a ``grpc-status``."""
     return _FROM_RESPONSE.get(status, GrpcCode.UNKNOWN)
+
+
+def code_of_reset(http2_code: int) -> GrpcCode:
+    """Return the code for a call whose stream the server reset with a code of HTTP/2 (RFC 9113 section 7)."""
+    return _FROM_RESET.get(http2_code, GrpcCode.INTERNAL)
 
 
 def code_of_app(status: int) -> GrpcCode:

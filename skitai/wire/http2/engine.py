@@ -462,6 +462,7 @@ class Http2Engine:
     def window_of_peer(self, number: int) -> int:
         """Return how many bytes of a body may come before more of it is acknowledged; the stream is open."""
         return int(self._h2.remote_flow_control_window(number))
+
     def has_own_window(self, number: int) -> bool:
         """Whether the window of a stream itself is open, whatever that of the connection is."""
         return self._h2.has_own_room(number)
@@ -470,6 +471,20 @@ class Http2Engine:
         """A part of a body was consumed: the peer may send as much again."""
         if size and not self.is_broken:
             self._h2.acknowledge_received_data(size, number)
+
+    def acknowledge_connection(self, size: int) -> None:
+        """A part of a body was taken from the connection, though perhaps nobody has consumed it.
+
+        For a receiver whose streams are bounded each by its own window: one that nobody reads must not hold the others
+        up (section 5.2.2). The rest is for :meth:`acknowledge_stream`.
+        """
+        if size and not self.is_broken:
+            self._h2.acknowledge_connection(size)
+
+    def acknowledge_stream(self, number: int, size: int) -> None:
+        """A part of a body was consumed that :meth:`acknowledge_connection` was told of."""
+        if size and not self.is_broken:
+            self._h2.acknowledge_stream(number, size)
 
     def reset(self, number: int, code: Code) -> None:
         """End a stream before its time; nothing when it has ended."""

@@ -104,6 +104,18 @@ class States(H2Connection):
         """The engine counts the bytes of a body: h2 would end the connection for one too many."""
         self.streams[number]._expected_content_length = None
 
+    def acknowledge_connection(self, size: int) -> None:
+        """Give the window of the connection back what a body took of it; that of the stream stays as it is."""
+        increment = self._inbound_flow_control_window_manager.process_bytes(size)
+        if increment:
+            self._data_to_send += serialize(WINDOW_UPDATE, 0, 0, increment.to_bytes(4, "big"))
+
+    def acknowledge_stream(self, number: int, size: int) -> None:
+        """Give the window of a stream back what a body took of it; nothing when it is over."""
+        stream = self.streams.get(number)
+        if stream is not None and stream.open:
+            self._prepare_for_sending(stream.acknowledge_received_data(size))
+
     def settle(self, frame: Frame) -> Frame:
         """Look at the settings of the peer one after the other, as they count (section 6.5.3): h2 sees the last alone.
 
