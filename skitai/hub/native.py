@@ -85,7 +85,7 @@ class NativeHandler(WsgiHandler):
             super().serve(exchange)
             return
         if exchange.is_gone:
-            self._give_up(exchange)
+            self.give_up(exchange)
             return
         try:
             try:

@@ -6,6 +6,7 @@ So it does not matter to the app whether its client came by TLS or on a stream o
 from __future__ import annotations
 
 import _socket
+import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gevent import get_hub
 
 from skitai.hub.connection import READ, WRITE
+from skitai.net import forks
 from skitai.net.timers import NEVER, TICK, sweep
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Bridge:
         sock.setblocking(False)
         self._carrier = carrier
         self._sock = sock
+        _open.add(self)
         self._write_time = write_time
         self._on_end = on_end
         self._queue: deque[memoryview] = deque()
@@ -172,7 +175,24 @@ class Bridge:
         self._writer.close()
         self._queue.clear()
         self._sock.close()
+        _open.discard(self)
         self._on_end(self, 1005, "")
+
+    def abandon(self) -> None:
+        """In a child that the app has forked: a copy of our end would keep the WebSocket open."""
+        self._sock.close()
 
     def __repr__(self) -> str:
         return f"<Bridge {'over' if self._is_over else 'open'}, {self._unsent} bytes for the app>"
+
+
+#: Those that have not ended, for a child that an app forks.
+_open: weakref.WeakSet[Bridge] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for each in list(_open):
+        each.abandon()
+
+
+forks.forget_in_child(_abandon_all)

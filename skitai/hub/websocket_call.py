@@ -40,6 +40,9 @@ def open_websocket(handler: WsgiHandler, exchange: Exchange) -> None:
 
     What asks for no WebSocket is answered as any other GET: an Upgrade may be ignored (RFC 9110 section 7.8).
     """
+    if exchange.is_gone:
+        handler.give_up(exchange)
+        return
     offer = ws_handshake.read_request(exchange.method, exchange.header, exchange.head.version)
     try:
         if isinstance(offer, Refusal):
@@ -62,43 +65,43 @@ class _NativeCall:
         self._offer = offer
 
     def answer(self) -> None:
-        """Call the app, and answer.
+        """Call the app, and answer."""
+        handler, exchange, app = self._handler, self._exchange, self._handler.app
+        try:
+            self._answer()
+        except ClientDisconnected:
+            handler.lost(exchange)
+        except BaseException as error:  # sys.exit() in a view must not leave its client waiting
+            handler.broke_off(exchange, app, error)
 
-        Raises:
-            ClientDisconnected: the client is gone.
-        """
+    def _answer(self) -> None:
         handler, exchange = self._handler, self._exchange
-        slots = handler.server.slots
         has_slot = True
         try:
             environ = handler.environ_of(exchange)
             configuration.ask(environ, handler.server.rooms.new_client())
             conversation = handler.converse(exchange, environ)
-            status, reason, fields, body = conversation.begin()
+            try:
+                status, reason, fields, body = conversation.begin()
+            finally:
+                if forks.is_child:
+                    forks.end_if_child()
             chosen = configuration.take(conversation.environ)
-            if chosen is None and exchange.head.version != 20 and not conversation.is_answered:
-                if not isinstance(body, bytes):
-                    body.close()
-                has_slot = False
-                handler.serve(exchange)  # which gives the slot back
-                return
+            is_called_again = chosen is None and exchange.head.version != 20 and not conversation.is_answered
+            if is_called_again:
+                has_slot = False  # it is given back by the call
             wrong = "" if chosen is None else what_is_wrong(conversation, chosen)
-        except ClientDisconnected:
-            raise
-        except Exception:
-            handler.server.logs.app.traceback(tag=str(exchange.transaction))
-            exchange.respond(*refusal_page(500, f"The error was logged under {exchange.transaction}."))
-            return
         finally:
             if has_slot:
-                slots.release()
+                handler.server.slots.release()
+        knows_none = chosen is None and exchange.head.version == 20 and status < 300
+        if not isinstance(body, bytes) and (chosen is not None or is_called_again or knows_none):
+            body.close()
         if chosen is not None:
-            if not isinstance(body, bytes):
-                body.close()
             open_as(handler, exchange, self._offer, conversation, chosen, fields, wrong)
-        elif exchange.head.version == 20 and status < 300:
-            if not isinstance(body, bytes):
-                body.close()
+        elif is_called_again:
+            handler.serve(exchange)
+        elif knows_none:
             handler.server.answer(exchange, 405, extra=KNOWS_NONE)
         elif isinstance(body, bytes):
             exchange.respond(status, fields, body, reason)
@@ -155,7 +158,7 @@ class _WsgiCall:
             self._give_slot_back()
             if chosen is not None:
                 self._open(environ, chosen, asked, parts)
-            elif exchange.head.version == 20 and asked.status < 300:
+            elif exchange.head.version == 20 and 0 < asked.status < 300:
                 handler.server.answer(exchange, 405, extra=KNOWS_NONE)
             else:
                 asked.response.send(parts)

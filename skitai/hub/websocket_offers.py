@@ -11,6 +11,7 @@ import _socket
 import re
 import socket
 import sys
+import weakref
 from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -24,6 +25,7 @@ from skitai.hub.websocket_configuration import KEEP_ALIVE
 from skitai.hub.websocket_obituary import Obituary
 from skitai.hub.websocket_session import WebSocketSession
 from skitai.hub.websocket_sockets import PulledSocket
+from skitai.net import forks
 from skitai.wire import ws_handshake
 from skitai.wire.fields import Fields
 from skitai.wire.websocket import WebSocket
@@ -134,6 +136,7 @@ class OfferedSocket:
         self._offers.take(self)
         if self._sock is None:
             theirs, self._inner = _socket.socketpair()
+            _taken.add(self)
             self._sock = gevent.socket.socket(theirs.family, theirs.type, theirs.proto, fileno=theirs.detach())
         return self._sock
 
@@ -161,6 +164,11 @@ class OfferedSocket:
                 self._head += bytes(data)
                 self._answer()
 
+    def setsockopt(self, level: int, option: int, *value: Any) -> None:
+        """See :meth:`socket.socket.setsockopt`; options of TCP are those of the server, and mean nothing here."""
+        if level != socket.IPPROTO_TCP:
+            self._taken().setsockopt(level, option, *value)
+
     def fileno(self) -> int:
         """See :meth:`socket.socket.fileno`."""
         number: int = self._taken().fileno()
@@ -178,6 +186,13 @@ class OfferedSocket:
         """Say that nothing more is sent."""
         if self._sock is not None:
             self._sock.close()
+
+    def abandon(self) -> None:
+        """In a child that the app has forked: a copy of its end would keep the WebSocket open."""
+        if self._sock is not None:
+            self._sock._sock.close()  # without the loop, which is the parent's
+        if self._inner is not None:
+            self._inner.close()
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not hasattr(socket.socket, name):
@@ -235,6 +250,18 @@ class OfferedSocket:
                 exchange.respond(*self._refusal, self._head)
         except ClientDisconnected:
             exchange.abort()
+
+
+#: Those that have sockets, for a child that an app forks.
+_taken: weakref.WeakSet[OfferedSocket] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for each in list(_taken):
+        each.abandon()
+
+
+forks.forget_in_child(_abandon_all)
 
 
 def _read_head(head: bytes) -> tuple[int, Fields]:

@@ -144,7 +144,7 @@ class WsgiHandler:
     def serve(self, exchange: Exchange) -> None:
         """Call the app and send what it returns; runs on a worker greenlet, in a slot."""
         if exchange.is_gone:
-            self._give_up(exchange)
+            self.give_up(exchange)
             return
         response = WsgiResponse(exchange)
         app = None
@@ -168,7 +168,7 @@ class WsgiHandler:
             if exchange.spooled is not None:
                 exchange.spooled.close()
 
-    def _give_up(self, exchange: Exchange) -> None:
+    def give_up(self, exchange: Exchange) -> None:
         """The client went while its request waited for a slot: nobody wants an answer."""
         self._slots.release()
         exchange.status = CLIENT_CLOSED_REQUEST

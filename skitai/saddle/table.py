@@ -18,10 +18,12 @@ from skitai.saddle.errors import MethodNotAllowed, MissingSlash, NotFound
 from skitai.saddle.rules import FLOAT, INT, PATH, TEXT, Kind, Rule, Segment, Variable
 from skitai.saddle.urlencoded import decode_component
 
-#: What a route without ``methods`` takes; a server that lets others through gets them routed as well.
+#: What a route without ``methods`` takes. Others are for routes that list them: a function that was written for these
+#: must not take ``get`` or PROPFIND for one of them.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 #: Stands for every method that is not among them.
 ANY = "*"
+_KNOWN = frozenset(METHODS)
 
 Target = Endpoint | ByContentType
 #: The target of each method.
@@ -187,7 +189,10 @@ class Table:
         pieces = path[1:].split("/")
         allowed: set[str] = set()
         for leaf in _leaves(self._root, pieces, _decode(pieces), 0):
-            allowed.update(METHODS if ANY in leaf else leaf)
+            allowed.update(leaf)
+            if ANY in leaf:
+                allowed.update(METHODS)
+                allowed.discard(ANY)
         return frozenset(allowed)
 
 
@@ -216,8 +221,12 @@ def _walk(
                 return None
             node = following
         position += 1
-    target = None if node.leaf is None else node.leaf.get(method) or node.leaf.get(ANY)
+    target = None if node.leaf is None else _target(node.leaf, method)
     return None if target is None else (target, values)
+
+
+def _target(leaf: Leaf, method: str) -> Target | None:
+    return leaf.get(method) or (leaf.get(ANY) if method in _KNOWN else None)
 
 
 def _choose(
@@ -229,7 +238,7 @@ def _choose(
         if found is not None:
             return found
     if node.rest is not None:
-        target = node.rest.get(method) or node.rest.get(ANY)
+        target = _target(node.rest, method)
         if target is not None:
             return target, [*values, _rest(pieces, position)]
     return None

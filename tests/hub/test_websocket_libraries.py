@@ -405,3 +405,31 @@ def test_a_plain_get_to_a_websocket_rule(serve: Serve) -> None:
     assert running.get("/echo").status == 400
     with pytest.raises(InvalidStatus):
         talk(running.port, "/nowhere").__enter__()
+
+
+def test_a_process_that_a_view_forks_does_not_keep_the_websocket_open(serve: Serve) -> None:
+    import os
+    import signal
+
+    app = sock_app()
+    children: list[int] = []
+
+    @Sock(app).route("/fork")
+    def fork(ws: Any) -> None:
+        child = os.fork()
+        if not child:
+            signal.pause()
+            os._exit(0)
+        children.append(child)
+        ws.send("forked")
+
+    running = serve(app)
+    try:
+        with talk(running.port, "/fork") as client:
+            assert client.recv(timeout=5) == "forked"
+            with pytest.raises(ConnectionClosed):
+                client.recv(timeout=5)
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
