@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := .setup-stamp
+LOWEST := .venv-lowest
 ARGS ?=
+# Tests of a file are independent, and every server they start takes a port of the system's choosing.
+PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: setup demo test servers check bench bench-websocket clean
+.PHONY: setup demo test test-lowest servers check bench bench-websocket clean
 
 setup: $(STAMP)
 
@@ -26,7 +29,14 @@ demo: setup
 	$(BIN)/python examples/search_cluster/demo.py $(ARGS)
 
 test: setup servers
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+# The suite with exactly the lowest versions that setup.py allows, in an environment of its own.
+test-lowest: setup servers
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(BIN)/python tools/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/constraints.txt -e '.[test]'
+	$(LOWEST)/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 # The servers that the tests start themselves. Root gets what is missing installed, others are told what to install;
 # SKITAI_TEST_PG and SKITAI_TEST_REDIS may name servers that run elsewhere. MongoDB has a double, or SKITAI_TEST_MONGO.
@@ -52,4 +62,4 @@ bench-websocket: setup
 	$(BIN)/python benchmarks/websocket.py --output benchmarks/RESULTS-websocket.md $(ARGS)
 
 clean:
-	rm -rf $(STAMP) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(STAMP) $(LOWEST) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

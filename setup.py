@@ -33,19 +33,29 @@ EXTRAS = {
     # The command methods and the protocol; 5.2 is the oldest that the tests pass with. Group chats of several workers
     # need it too.
     "redis": ["redis>=5.2"],
-    # Messages of gRPC. 5 is the oldest that is still looked after.
-    "grpc": ["protobuf>=5"],
+    # Messages of gRPC. 6.33.5 is the first of its line without a way past the depth limit of JSON (CVE-2026-0994).
+    "grpc": ["protobuf>=6.33.5"],
     # For apps that use it themselves; Skitai does not. The tests have it as their foreign peer.
-    "grpcio": ["grpcio>=1.66"],
-    "fast": ["brotli>=1.1", "zstandard>=0.23"],
+    "grpcio": ["grpcio>=1.75.1"],
+    # brotli 1.2 is the first that can be told how much to decompress at a time (CVE-2025-6176).
+    "fast": ["brotli>=1.2", "zstandard>=0.23"],
 }
+# Lower bounds are versions without known advisories, and those that `make test-lowest` installs and tests.
 TEST = [
     "bottle>=0.13",
     "coverage>=7.6",
-    "flask>=3.0",
+    # Frameworks that read as many bytes of a body as CONTENT_LENGTH says.
+    "django>=5.2.19",
+    "falcon>=4.0",
+    "flask[async]>=3.1.3",
+    # WebSockets of apps that were written for other servers; the last is Flask-SocketIO's client.
+    "flask-sock>=0.7",
+    "flask-socketio>=5.3",
+    "gevent-websocket>=0.10.1",
+    "python-socketio[client]>=5.11",
     # The generated modules and the client of others for what Skitai serves by descriptors of its own.
-    "grpcio-health-checking>=1.66",
-    "grpcio-reflection>=1.66",
+    "grpcio-health-checking>=1.75.1",
+    "grpcio-reflection>=1.75.1",
     # The foreign parser that our own is compared with, never imported by skitai itself.
     "httptools>=0.6.4",
     # A foreign HTTP/2 server for our client, in a process of its own.
@@ -57,13 +67,15 @@ TEST = [
     "mypy>=1.11",
     # Judges the documents of app.enable_openapi(); skitai itself does not need it.
     "openapi-spec-validator>=0.7",
-    "pytest>=8.2",
-    "requests>=2.32",
+    "pytest>=9.0.3",
+    # Tests on all cores: make test. tests/parallel.py knows what 3.8 waits for.
+    "pytest-xdist>=3.8",
+    "requests>=2.33",
     "ruff>=0.6",
     "trustme>=1.1",
-    "types-defusedxml",
-    "types-protobuf",
-    "types-setuptools",
+    "types-defusedxml>=0.7.0.20240218",
+    "types-protobuf>=6.32.1.20250918",
+    "types-setuptools>=80.9.0.20250822",
     # The client and the server that WebSockets are tried with.
     "websockets>=15",
 ]
@@ -83,19 +95,22 @@ setup(
         # 25.9.1 is the first that patches queue.SimpleQueue, which the pools of urllib3 and others wait on.
         "gevent>=25.9.1",
         # Seals the cookies of sessions and message boxes.
-        "cryptography>=42",
+        # 50 is the first without known advisories (CVE-2026-69247, -69248, -39892, -26007).
+        "cryptography>=50",
         "defusedxml>=0.7.1",
         # States and windows of HTTP/2. 4.4.1 is the first without two known ways to exhaust a server.
         "h2>=4.4.1,<5",
         # Its header compression, which ours builds on.
-        "hpack>=4.1",
+        "hpack>=4.2",
         # Names of hosts outside ASCII by IDNA 2008 and UTS 46. 3.7 is the first that long names cannot keep busy.
-        "idna>=3.7",
+        "idna>=3.10",
         "jinja2>=3.1.6",
-        "multipart>=1.2",
-        "PyJWT>=2.9",
+        # 1.3.1 is the first whose header parser takes linear time (CVE-2026-28356).
+        "multipart>=1.3.1",
+        # 2.13 is the first that refuses a public key as an HMAC secret (CVE-2026-48526 and others).
+        "PyJWT>=2.13",
         # Masks and unmasks the frames of WebSockets in C; a mask in Python takes as long as all the rest of a frame.
-        "websockets>=14",
+        "websockets>=15",
     ],
     extras_require={
         **EXTRAS,

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from . import _gevent, _grpc, _jinja2, _psycopg, _pymongo
+from . import _asyncio, _gevent, _grpc, _jinja2, _multiprocessing, _psycopg, _pymongo
 
 __all__ = ["LatePatching", "applied", "apply", "is_applied"]
 
@@ -32,6 +32,8 @@ TABLE: Final[tuple[tuple[str, Callable[[], None]], ...]] = (
     ("pymongo", _pymongo.apply),
     ("grpc", _grpc.apply),
     ("jinja2", _jinja2.apply),
+    ("asyncio", _asyncio.apply),
+    ("multiprocessing", _multiprocessing.apply),
 )
 _applied: list[str] = []
 

@@ -278,7 +278,7 @@ def set_max_age(path: str, max_age: int = 300) -> None:
 # How it serves
 
 
-def set_keep_alive(timeout: float = 2) -> None:
+def set_keep_alive(timeout: float = 75) -> None:
     """Close a connection that was idle for ``timeout`` seconds between two requests."""
     _store.set(keep_alive=timeout)
 

@@ -8,10 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from skitai.errors import ConfigurationError
 from skitai.settings import Limits, ServerSettings, TlsSettings
+
+#: Options of features that are not built yet; ``docs/settings.md`` lists them too.
+IDLE: Final = (
+    "proxy", "proxy_unsecure_https", "enable_gw", "gw_auth", "gw_realm", "gw_secret_key", "cachefs_memmax",
+    "cachefs_diskmax", "cachefs_dir", "smtpda", "cron", "blacklist_dir",
+)  # fmt: skip
 
 
 @dataclass
@@ -23,13 +29,17 @@ class Options:
     threads: int | None = None
     workers: int = 1
     grace: float = 30.0
+    reload_time: float = 60.0
+    worker_timeout: float = 30.0
+    blocked_loop: float = 1.0
     limits: Mapping[str, Any] = field(default_factory=dict)
     logpath: str | None = None
     request_log: bool = True
     varpath: str = "/var/tmp/skitai"
     mount: list[Any] = field(default_factory=list)
     clusters: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    keep_alive: float = 2.0
+    keep_alive: float = 75.0
+    spool_bodies: bool = True
     max_ages: Mapping[str, int] = field(default_factory=dict)
     dot_files: bool = False
     rcache_objmax: int = 100
@@ -73,10 +83,19 @@ class Options:
             workers=self.workers,
             limits=self._limits(),
             grace=self.grace,
+            spool_bodies=self.spool_bodies,
+            reload_time=self.reload_time,
+            worker_timeout=self.worker_timeout,
+            blocked_loop=self.blocked_loop,
             max_ages=tuple(self.max_ages.items()),
             dot_files=self.dot_files,
             hsts=self.tls_settings().hsts,
         )
+
+    def idle(self) -> list[str]:
+        """Names of the options that were given and serve nothing in this version."""
+        defaults = Options()
+        return [name for name in IDLE if getattr(self, name) != getattr(defaults, name)]
 
     def tls_settings(self) -> TlsSettings:
         """What is said about TLS beside the first certificate.
@@ -112,7 +131,13 @@ class Options:
         _require(self.threads is None or _is_count(self.threads), "threads", self.threads, "0 or a whole number above")
         _require(_is_count(self.workers), "workers", self.workers, "0 or a whole number above")
         _require(_is_number(self.grace) and self.grace >= 0, "grace", self.grace, "0 or more seconds")
+        is_time = _is_number(self.reload_time) and self.reload_time > 0
+        _require(is_time, "reload_time", self.reload_time, "seconds above 0")
+        for name in ("worker_timeout", "blocked_loop"):
+            value = getattr(self, name)
+            _require(_is_number(value) and value >= 0, name, value, "0 or more seconds")
         _require(_is_number(self.keep_alive) and self.keep_alive > 0, "keep_alive", self.keep_alive, "seconds above 0")
+        _require(isinstance(self.spool_bodies, bool), "spool_bodies", self.spool_bodies, "True or False")
         _require(_is_count(self.rcache_objmax), "rcache_objmax", self.rcache_objmax, "0 or a whole number above")
         _require(isinstance(self.dot_files, bool), "dot_files", self.dot_files, "True or False")
         if self.keyfile and not self.certfile:

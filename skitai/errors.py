@@ -6,6 +6,7 @@ SkitaiError
 ├── UnknownAlias            ``was.get("@nope/x")`` with no such alias (also a KeyError)
 ├── ProtocolError           bytes on a connection broke a protocol's rules
 │   ├── RemoteProtocolError     the peer is to blame; carries the status a server answers with
+│   │   └── RequestBodyFailed       the body that an app reads will never be complete (also a ConnectionError)
 │   └── LocalProtocolError      our own side (an app, a caller) tried to send something invalid
 ├── ConnectionFailed        the network failed; carries the 7xx code of the result
 │   ├── NameNotFound, ConnectFailed, ConnectTimeout, ReadTimeout, WriteTimeout, PeerClosed, TlsFailed
@@ -78,6 +79,15 @@ class RemoteProtocolError(ProtocolError):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+class RequestBodyFailed(RemoteProtocolError, ConnectionError):
+    """The rest of a request body will never come: its client left in the middle of it, was too slow, sent too much, or
+    broke the rules of its framing.
+
+    It is a ConnectionError because frameworks know uploads that were broken off by OSError. A client that broke the
+    connection as well is told of by :class:`ClientDisconnected`, which is one too.
+    """
 
 
 class LocalProtocolError(ProtocolError):

@@ -125,6 +125,7 @@ class Launcher:
         self._open_logs()
         log = logs.current().server
         self._warn_of_readable_keys(log)
+        self._warn_of_idle_settings(log)
         if self._is_fail_safe:
             return daemon.fail_safe(lambda life_line: self._serve(on_ready, life_line), log, on_error)
         return self._serve(on_ready, None)
@@ -155,6 +156,8 @@ class Launcher:
                     workers=self._settings.workers,
                     log=logs.current().server,
                     grace=self._settings.grace,
+                    reload_time=self._settings.reload_time,
+                    worker_timeout=self._settings.worker_timeout,
                     on_ready=on_ready,
                     before_reload=self._read_tls_again,
                     on_stop=sockets.close,
@@ -223,6 +226,14 @@ class Launcher:
             )
             for warning in readable_keys(certificates):
                 log.log(warning, "warn")
+
+
+    def _warn_of_idle_settings(self, log: logs.Logger) -> None:
+        """Whoever gives a setting that serves nothing yet is told, once: the server is not what they asked for."""
+        idle = self._options.idle()
+        if idle:
+            text = "taken and without effect, as this version has nothing that they set"
+            log.log(f"settings that are {text}: {', '.join(idle)}", "warn")
 
 
 def _mount(site: Site, mount: Mount, log: logs.Logger) -> bool:

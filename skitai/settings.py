@@ -26,8 +26,11 @@ class Limits:
     body_bytes: int = 5 * MIB
     # Bytes of a multipart request body; more: 413 (``app.config.max_multipart_body_size``).
     multipart_bytes: int = 20 * MIB
-    # Bodies up to this many bytes are read before the app is called; larger ones stream through ``wsgi.input``.
+    # Bodies up to this many bytes are read before the app is called; larger ones stream through ``wsgi.input``, or wait
+    # in a temporary file (``ServerSettings.spool_bodies``).
     buffered_body: int = 64 * KIB
+    # Bytes of request bodies that one worker has in temporary files at a time; the request that would be more gets 503.
+    spooled_bytes: int = 4 * 1024 * MIB
     # Seconds from the first byte of a header section to its end; longer: 408.
     header_time: float = 10.0
     # Seconds a body may take before its speed counts; then it must keep up ``body_rate``; slower: 408.
@@ -37,7 +40,10 @@ class Limits:
     # Seconds a response may wait for a client that takes no bytes; longer: the connection is closed.
     write_time: float = 30.0
     # Seconds an idle keep-alive connection stays open; then it is closed without an answer.
-    keep_alive: float = 2.0
+    keep_alive: float = 75.0
+    # Seconds that the idle connections of a worker which a reload replaces stay open for one more request, whose answer
+    # says that it is the last. Then they are closed; with less, clients that ask less often lose requests.
+    drain_time: float = 10.0
     # Seconds an HTTP/2 connection without a request stays open; then it ends with GOAWAY.
     http2_idle: float = 120.0
     # Requests that one HTTP/2 connection may have at a time; clients wait with further ones, or open a second one. What
@@ -95,8 +101,17 @@ class ServerSettings:
     # Worker processes, for ``wsgi.multiprocess``; 0 serves in the calling process.
     workers: int = 1
     limits: Limits = field(default_factory=Limits)
+    # Whether a body without Content-Length that is larger than ``Limits.buffered_body`` waits in a temporary file until
+    # its length is known, before a WSGI app is called. Without it apps that go by CONTENT_LENGTH take it for empty.
+    spool_bodies: bool = True
     # Seconds that a stop waits for requests in flight before their connections are closed.
     grace: float = 30.0
+    # Seconds that new workers may take to become ready when SIGHUP comes; then they end and the old ones stay.
+    reload_time: float = 60.0
+    # Seconds without a sign of life after which a worker is logged with its stack, and replaced; 0 never does.
+    worker_timeout: float = 30.0
+    # Seconds that a request may hold the loop before the app log says which one it is; 0 never does.
+    blocked_loop: float = 1.0
     # (URL path prefix, seconds) pairs for the Cache-Control of static files; the longest matching prefix counts.
     max_ages: tuple[tuple[str, int], ...] = ()
     # Whether static mounts serve files whose name, or that of a directory above, begins with a dot, as .env and

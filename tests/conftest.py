@@ -11,8 +11,10 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from skitai.was._context import preserved  # noqa: E402
-from tests import servers  # noqa: E402
+from tests import parallel, servers  # noqa: E402
 from tests.scripts import Workplace  # noqa: E402
+
+parallel.prepare()
 
 # The suite asks the same of the same code each time; --hypothesis-profile=random looks for what nobody thought of.
 settings.register_profile("suite", derandomize=True, deadline=None)

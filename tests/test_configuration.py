@@ -137,7 +137,7 @@ def test_defaults() -> None:
     assert options.varpath == "/var/tmp/skitai"
     assert options.gw_realm == "API Gateway"
     assert options.rcache_objmax == 100
-    assert options.keep_alive == 2
+    assert options.keep_alive == 75
     assert options.server_settings().limits == Limits()
 
 

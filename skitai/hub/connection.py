@@ -55,7 +55,10 @@ class Session(Protocol):
         """Whether no request is in progress."""
 
     def drain(self) -> None:
-        """The server stops: begin nothing new, and close the connection when what is in progress has ended."""
+        """The server stops: say so, and close the connection when what is in progress has ended."""
+
+    def end_drain(self) -> None:
+        """The client has had a moment to hear of it: begin nothing new where the protocol can say so."""
 
 
 class TakingOver(Session, Protocol):
@@ -181,6 +184,11 @@ class Connection:
             self.input_ended = True
             self._read_watcher.stop()
             self.session.end_of_input()
+
+    def look(self) -> None:
+        """Read what has come, without waiting for the loop to see it; nothing when the connection is not read now."""
+        if not self.is_closed and self._read_watcher.active:
+            self._on_readable()
 
     # Reading less
 
@@ -329,6 +337,11 @@ class Connection:
         get_hub().cancel_waits_close_and_then([self._write_watcher], reason, close)
         self.server.forget(self)
         self.session.closed()
+
+    def abandon(self) -> None:
+        """See :meth:`Server.abandon`: what is written from now on goes nowhere."""
+        self.is_closed = True
+        self.transport.close()
 
     def break_off(self, error: BaseException) -> None:
         """See :class:`skitai.net.faults.Breakable`: who works for a request of it is told that the client is gone."""

@@ -24,6 +24,7 @@ import gevent.monkey
 
 from skitai.errors import ConfigurationError, LaunchError
 from skitai.hub.backoff import Backoff
+from skitai.hub.endings import end_process, forget_inherited
 from skitai.hub.signals import SignalQueue
 from skitai.hub.supervisor import (
     EXIT_FAILED,
@@ -31,7 +32,6 @@ from skitai.hub.supervisor import (
     EXIT_OK,
     EXIT_RESTART,
     describe_end,
-    end_process,
 )
 from skitai.net.logs import Logger
 
@@ -209,6 +209,8 @@ def start(pid_file: PidFile, serve: Callable[[Report], int], output: str | None)
         return _serve_in_background(pid_file, serve, output, Report(writer))
     os.close(writer)
     _waitpid(child, 0)
+    # What the script registered for its end is for the end of the server, whose script it is as well.
+    atexit._clear()
     return _await_report(reader)
 
 
@@ -316,7 +318,7 @@ class _FailSafe:
     def _become_server(self, life_line: int) -> NoReturn:
         code = EXIT_FAILED
         try:
-            atexit._clear()
+            forget_inherited()
             gevent.reinit()
             code = self._serve(life_line)
         except ConfigurationError as error:
@@ -334,15 +336,19 @@ class _FailSafe:
                 return os.waitstatus_to_exitcode(status)
             for number in queue.wait(None)[0]:
                 if number == Signals.SIGUSR1:
-                    self._log.file.rotate()
+                    self._log.file.close()  # the server renames it; the next line opens the new one
                 if number in _STOPPING:
                     self._is_stopping = True
                 if number in _FORWARDED:
                     os.kill(pid, number)
 
     def _is_told_to_stop(self, queue: SignalQueue, delay: float) -> bool:
+        """Wait before the next start; SIGHUP ends the wait."""
         end = time.monotonic() + delay
         while (left := end - time.monotonic()) > 0:
-            if any(number in _STOPPING for number in queue.wait(left)[0]):
+            numbers = queue.wait(left)[0]
+            if any(number in _STOPPING for number in numbers):
                 return True
+            if Signals.SIGHUP in numbers:
+                return False
         return False

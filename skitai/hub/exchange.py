@@ -21,8 +21,7 @@ from skitai.wire.txn import Transaction
 if TYPE_CHECKING:
     from skitai.hub.connection import Connection
     from skitai.hub.http1 import Http1Session
-    from skitai.hub.websocket_carrier import Carrier
-    from skitai.hub.websocket_session import WebSocketSession
+    from skitai.hub.websocket_carrier import Carried, Carrier
 
 #: Bytes of a response that go out with its head in one send; above it the head goes first, to spare a large copy.
 MOST_JOINED = 64 * 1024
@@ -42,6 +41,8 @@ class Exchange:
         path: decoded, as bytes in ISO 8859-1; raw_path: as sent; query: as sent.
         status: of the response, 0 before it began. bytes_in, bytes_out: of both bodies.
         user: for the request log, set by whoever authenticated the request.
+        is_whole: all of the request body was there before the app was called, so that its length is ``bytes_in``.
+        spooled: the request body, when it is in a file that is to be closed behind the response.
         trailers: fields behind the request body, when all of it was read. is_pushed: the client did not ask for it.
     """
 
@@ -53,6 +54,8 @@ class Exchange:
     most_body_bytes = 0
     is_started = False
     is_finished = False
+    is_whole = False
+    spooled: BinaryIO | None = None
     refusal: RemoteProtocolError | None = None
     body: BinaryIO | None = None
     route: Any = None
@@ -244,7 +247,7 @@ class Exchange:
         """Return what carries the bytes of a WebSocket that this exchange opens."""
         raise NotImplementedError
 
-    def switch_protocols(self, fields: Fields, session: WebSocketSession) -> None:
+    def switch_protocols(self, fields: Fields, session: Carried) -> None:
         """Tell the client that its WebSocket is open, and let ``session`` have what follows; the exchange is over then.
 
         Args:
@@ -386,7 +389,7 @@ class Http1Exchange(Exchange):
         """See :class:`Exchange`: the whole connection."""
         return ConnectionCarrier(self.connection)
 
-    def switch_protocols(self, fields: Fields, session: WebSocketSession) -> None:
+    def switch_protocols(self, fields: Fields, session: Carried) -> None:
         """See :class:`Exchange`: answers 101 (RFC 9110 section 7.8)."""
         common = self.connection.server.common_fields.both
         self.status = 101
@@ -423,6 +426,7 @@ class Http1Exchange(Exchange):
         if self.refusal is not None:
             # The body broke the rules while the app read it, so what the app makes of it does not count.
             status, reason, keep_alive = self.refusal.status, None, False
+            server.note_refusal(self.peer, self.refusal)
         if status == 304:
             length = None  # it would have to be that of the 200 (RFC 9110 section 8.6), which only the app can know
         response = ResponseHead(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from gevent import get_hub
 
-from skitai.errors import ClientDisconnected, RemoteProtocolError
+from skitai.errors import ClientDisconnected, RemoteProtocolError, RequestBodyFailed
 from skitai.hub.body import StreamedBody, add_part
 from skitai.hub.exchange import Http1Exchange
 from skitai.hub.http2 import Http2Session
 from skitai.hub.pages import error_response
+from skitai.hub.spool import Spool
 from skitai.net import faults
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.fields import tokens
@@ -39,7 +40,7 @@ class Http1Session:
 
     __slots__ = (
         "_connection", "_dropped", "_exchange", "_goes_on", "_keep_alive", "_limits", "_parts", "_reader", "_received",
-        "_since", "_state", "_stopped_at", "_stream",
+        "_since", "_spool", "_state", "_stopped_at", "_stream",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -50,6 +51,7 @@ class Http1Session:
         self._exchange: Http1Exchange | None = None
         self._parts: list[bytes] | None = None  # a body that is read before its app is called
         self._stream: StreamedBody | None = None  # a body that the app reads as it comes
+        self._spool: Spool | None = None  # a body that goes to a file before its app is called
         self._received = 0
         self._since = 0.0
         self._stopped_at: float | None = None  # while a body is received: when its clock was stopped, if it was
@@ -110,7 +112,10 @@ class Http1Session:
         """The connection is gone: whoever waits for the body must not wait on."""
         if self._stream is not None and not self._stream.has_ended:
             self._stream.fail(ClientDisconnected("the client closed the connection inside a request body"))
+            if self._exchange is not None:
+                self._connection.server.note_broken_off(self._exchange)
         self._stream = None
+        self._drop_spool()
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -123,7 +128,10 @@ class Http1Session:
             self._body_failed(RemoteProtocolError("the request body took too long", 408))
 
     def drain(self) -> None:
-        """See :class:`Session`: the response to the request in progress says that it is the last."""
+        """See :class:`Session`: the response to the request in progress, or to the next, says that it is the last."""
+
+    def end_drain(self) -> None:
+        """See :class:`Session`: HTTP/1.1 cannot tell a client anything between two responses."""
 
     # Going over to HTTP/2
 
@@ -251,11 +259,45 @@ class Http1Session:
             self._connection.resume()
             self._next_of_body()
 
+    def _begin_spool(self) -> None:
+        """Keep a body in a file until its length is known, and call the app then."""
+        self._spool = spool = Spool(self._connection.server.disk, self._spool_moved)
+        for part in self._parts or ():
+            spool.put(part)
+        self._parts = None
+
+    def _spool_moved(self) -> None:
+        """Some of the body is in its file, or cannot be kept; called in the hub."""
+        spool = self._spool
+        if spool is None or self._connection.is_closed:
+            return
+        if spool.error is not None:
+            self._refuse(spool.error)
+        elif self._state == _BODY:
+            if not self._goes_on:
+                self._next_of_body()
+        elif spool.is_written:
+            self._spool = None
+            exchange = self._exchange
+            assert exchange is not None
+            try:
+                exchange.body = exchange.spooled = spool.take()
+            except OSError as error:
+                self._refuse(self._connection.server.disk.refuse(error))
+                return
+            self._dispatch(exchange)
+
+    def _drop_spool(self) -> None:
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            spool.drop()
+
     def _next_of_body(self) -> None:
         """Take what has come of a body to where it belongs."""
         while True:
-            if self._stream is not None and self._stream.is_full:
-                self._stop_clock()  # it is the app that takes its time
+            holder = self._stream or self._spool
+            if holder is not None and holder.is_full:
+                self._stop_clock()  # it is the app, or the disk, that takes its time
                 self._connection.pause()
                 return
             try:
@@ -297,9 +339,18 @@ class Http1Session:
         if self._stream is not None:
             self._stream.put(content)
             return True
+        if self._spool is not None:
+            self._spool.put(content)
+            if self._spool.error is not None:
+                self._refuse(self._spool.error)
+                return False
+            return True
         assert self._parts is not None
         add_part(self._parts, content)
         if exchange.bytes_in > self._limits.buffered_body:
+            if self._connection.server.spools_body(exchange):
+                self._begin_spool()
+                return True
             self._stream_body(exchange)
             return False  # _stream_body goes on with the rest
         return True
@@ -315,6 +366,13 @@ class Http1Session:
             self._connection.deadline = NEVER
             stream.end()
             return
+        exchange.is_whole = True
+        if self._spool is not None:
+            self._state = _APP
+            self._connection.deadline = NEVER
+            self._connection.resume()
+            self._spool_moved()
+            return
         assert self._parts is not None
         exchange.body = io.BytesIO(b"".join(self._parts))
         self._parts = None
@@ -326,10 +384,10 @@ class Http1Session:
         elif self._stream is not None:
             stream, self._stream = self._stream, None
             assert self._exchange is not None
-            self._exchange.refusal = error
+            self._exchange.refusal = failure = RequestBodyFailed(str(error), error.status)
             self._connection.deadline = NEVER
             self._connection.pause()
-            stream.fail(error)
+            stream.fail(failure)
         else:
             self._refuse(error)
 
@@ -356,6 +414,7 @@ class Http1Session:
         exchange = self._exchange
         self._exchange = None
         self._parts = None
+        self._drop_spool()
         data = b""
         # Where HTTP/2 is spoken as well, who says neither may have meant the preface of HTTP/2, and take an answer for
         # frames: the connection is closed without one (RFC 9113 section 3.4).

@@ -30,6 +30,7 @@ from skitai.wire.http2.events import (
     ConnectionBroken,
     Event,
     GoAwayReceived,
+    PingAcknowledged,
     RequestRefused,
     RequestStarted,
     StreamReset,
@@ -49,6 +50,8 @@ MOST_JOINED = 64 * 1024
 FRAMES_AT_ONCE = 64
 #: Seconds from which on a read counts among the work of a turn: to hear of the next one costs a turn of the loop.
 LONG = 0.0005
+#: The PING that comes behind the first GOAWAY.
+_LAST_ORDERS = b"lastcall"
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 
 
@@ -85,6 +88,7 @@ class Http2Session:
         self._unflushed = 0
         self._is_ending = False
         self._is_asked = False
+        self._is_draining = False
         self._began = sweep.now
         self._progress = -1
         if upgrade is None:
@@ -201,13 +205,29 @@ class Http2Session:
         return not self._exchanges
 
     def drain(self) -> None:
-        """The server stops: take no new requests, and close when those that were taken are answered (section 6.8)."""
-        if self.engine.last:  # else it may be about to send its first request; the server closes it soon if not
+        """The server stops: ask for no new requests, and close when those that were taken are answered (section 6.8).
+
+        What the client sent before it could hear of it is answered too: it has heard when it answers the PING.
+        """
+        if self._is_ending or self.engine.is_broken or self.engine.has_gone_away:
+            return
+        self._is_draining = True
+        self.engine.announce_going_away()
+        self.engine.ping(_LAST_ORDERS)
+        self.flush()
+        for tunnel in self._tunnels():
+            tunnel.drain()
+
+    def end_drain(self) -> None:
+        """See :class:`~skitai.hub.connection.Session`: nothing that comes from now on is answered."""
+        if not self._is_ending:
             self.engine.go_away()
             self.flush()
-            for tunnel in self._tunnels():
-                tunnel.drain()
             self._go_on()
+
+    def _pong(self, event: PingAcknowledged) -> None:
+        if self._is_draining and event.data == _LAST_ORDERS:
+            self.engine.go_away()
 
     def say_goodbye(self) -> None:
         """The server has waited long enough, and breaks the connection off next."""
@@ -292,7 +312,7 @@ class Http2Session:
         self.flush()
         exchange = self._add(1, head)
         if exchange is not None:
-            exchange.body, exchange.bytes_in = before.body, before.bytes_in
+            exchange.body, exchange.bytes_in, exchange.is_whole = before.body, before.bytes_in, before.is_whole
             self._server.dispatch(exchange)
 
     def _begin_tunnel(self, exchange: Http2Exchange, protocol: str) -> None:
@@ -479,7 +499,8 @@ class Http2Session:
         """Close when there is nothing left to do, and wait for what comes next."""
         if self._is_ending or self._connection.is_closed:
             return
-        is_stopping = self._server.is_stopping and self.engine.last
+        # Who connected while the server stopped has heard nothing of it: the first answer is the last.
+        is_stopping = self._server.is_stopping and self.engine.last and not self._is_draining
         is_over = is_stopping or self.engine.has_gone_away or self._connection.input_ended
         if self.engine.is_broken or (is_over and not self._exchanges):
             self.engine.go_away()
@@ -535,5 +556,6 @@ _HANDLERS: dict[type, Callable[[Http2Session, Any], None]] = {
     WindowOpened: Http2Session._open_window,
     StreamReset: Http2Session._lose,
     GoAwayReceived: Http2Session._say_goodbye,
+    PingAcknowledged: Http2Session._pong,
     ConnectionBroken: Http2Session._break,
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from skitai.errors import RemoteProtocolError
+from skitai.errors import ClientDisconnected, RemoteProtocolError, RequestBodyFailed
 from skitai.hub.body import StreamedBody, add_part
+from skitai.hub.spool import Spool
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.wire.fields import Fields
 from skitai.wire.http2.engine import STREAM_WINDOW
@@ -39,11 +40,14 @@ class Http2Body:
         self._most = most
         self._parts: list[bytes] | None = []
         self._stream: StreamedBody | None = None
+        self._spool: Spool | None = None
+        self._unwritten = 0  # bytes that wait for the disk, and that the window has not got back
         self._since = sweep.now
         self._stopped_at: float | None = None
         self._ahead = 0  # bytes that the window has got back before the app took them
         self._taken = 0  # bytes that the app took and the window has not got back
         self._is_over = False
+        self._has_ended = False  # it is complete, and not all of it is in its file
         self._is_streamed = is_streamed
         self.deadline = NEVER
 
@@ -78,11 +82,18 @@ class Http2Body:
         if self._stream is not None:
             self._session.consumed(exchange, size - len(content))
             self._stream.put(content)
+        elif self._spool is not None:
+            self._unwritten += size
+            self._spool.put(content)
+            self._spool_moved()
         elif self._parts is not None:
             self._session.consumed(exchange, size)
             add_part(self._parts, content)
             if exchange.bytes_in > self._limits.buffered_body and not has_ended:
-                self._call_app()
+                if exchange.connection.server.spools_body(exchange):
+                    self._begin_spool()
+                else:
+                    self._call_app()
         if has_ended:
             self.end()
         else:
@@ -95,7 +106,11 @@ class Http2Body:
         self._leave()
         if self._stream is not None:
             self._stream.end()
+        elif self._spool is not None:
+            self._has_ended = True
+            self._spool_moved()
         elif self._parts is not None:
+            exchange.is_whole = True
             exchange.body = io.BytesIO(b"".join(self._parts))
             self._parts = None
             exchange.connection.server.dispatch(exchange)
@@ -105,24 +120,76 @@ class Http2Body:
         self._leave()
         if self._stream is not None and not self._stream.has_ended:
             self._stream.fail(error)
-        elif self._parts is not None:
+            if isinstance(error, ClientDisconnected):
+                self._exchange.connection.server.note_broken_off(self._exchange)
+        elif self._parts is not None or self._spool is not None:
             # No app will see it.
             self._parts = None
+            self._drop_spool()
             self._exchange.abort()
 
     def drop(self) -> None:
         """The response is complete: nobody will read what is still there."""
         self._leave()
+        self._drop_spool()
         if self._stream is not None:
-            held, self._stream = self._stream.held, None
-            self._session.consumed(self._exchange, max(0, held - self._ahead) + self._taken)
+            stream, self._stream = self._stream, None
+            self._session.consumed(self._exchange, max(0, stream.held - self._ahead) + self._taken)
             self._taken = 0
+            if not stream.has_ended:
+                stream.fail(ClientDisconnected("the response was sent before the request body was read"))
 
     def expire(self) -> None:
         """The client was too slow; the sweep calls this."""
         self._refuse(RemoteProtocolError("the request body took too long", 408))
 
     # Internals
+
+    def _begin_spool(self) -> None:
+        """Keep the body in a file until its length is known, and call the app then."""
+        self._spool = spool = Spool(self._exchange.connection.server.disk, self._spool_moved)
+        for part in self._parts or ():
+            spool.put(part)
+        self._parts = None
+        self._spool_moved()
+
+    def _spool_moved(self) -> None:
+        """Some of the body came, is in its file, or cannot be kept; called in the hub."""
+        spool, exchange = self._spool, self._exchange
+        if spool is None:
+            return
+        if spool.error is not None:
+            self._refuse(spool.error)
+            return
+        if not spool.is_full:
+            unwritten, self._unwritten = self._unwritten, 0
+            self._session.consumed(exchange, unwritten)
+        if self._has_ended:
+            if spool.is_written:
+                self._spool = None
+                self._begin_app(spool)
+        elif not self._is_over:
+            self._run_clock()
+
+    def _begin_app(self, spool: Spool) -> None:
+        """All of the body is in its file."""
+        exchange = self._exchange
+        try:
+            exchange.body = exchange.spooled = spool.take()
+        except OSError as error:
+            spool.drop()
+            failure = exchange.connection.server.disk.refuse(error)
+            self._session.refuse(exchange, failure.status, str(failure))
+            return
+        exchange.is_whole = True
+        self._session.dispatch(exchange)
+
+    def _drop_spool(self) -> None:
+        spool, self._spool = self._spool, None
+        unwritten, self._unwritten = self._unwritten, 0
+        if spool is not None:
+            spool.drop()
+            self._session.consumed(self._exchange, unwritten)
 
     def _call_app(self) -> None:
         """Call the app now; it reads the body as it comes."""
@@ -162,8 +229,12 @@ class Http2Body:
 
     def _run_clock(self) -> None:
         """The clock of a body counts the time in which it is the client's turn."""
-        is_apps_turn = self._stream is not None and self._stream.held >= STREAM_WINDOW // 2
-        if self._is_streamed or is_apps_turn or self._exchange.head.expects_continue:
+        if self._is_over:
+            return
+        is_our_turn = self._stream is not None and self._stream.held >= STREAM_WINDOW // 2
+        if self._spool is not None:
+            is_our_turn = self._spool.is_full
+        if self._is_streamed or is_our_turn or self._exchange.head.expects_continue:
             self.deadline = NEVER
             if self._stopped_at is None:
                 self._stopped_at = sweep.now
@@ -177,11 +248,12 @@ class Http2Body:
     def _refuse(self, error: RemoteProtocolError) -> None:
         exchange = self._exchange
         if self._stream is not None:
-            exchange.refusal = error
+            exchange.refusal = failure = RequestBodyFailed(str(error), error.status)
             self._leave()
-            self._stream.fail(error)
+            self._stream.fail(failure)
         else:
             self._parts = None
+            self._drop_spool()
             self._leave()
             self._session.refuse(exchange, error.status, str(error))
 

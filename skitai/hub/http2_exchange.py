@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skitai.hub.http2 import Http2Session
     from skitai.hub.http2_body import Http2Body
     from skitai.hub.http2_tunnel import Http2Tunnel
-    from skitai.hub.websocket_session import WebSocketSession
+    from skitai.hub.websocket_carrier import Carried
 
 #: Bytes read from a file at a time.
 PIECE = 64 * 1024
@@ -229,7 +229,7 @@ class Http2Exchange(Exchange):
         assert self.tunnel is not None
         return self.tunnel
 
-    def switch_protocols(self, fields: Fields, session: WebSocketSession) -> None:
+    def switch_protocols(self, fields: Fields, session: Carried) -> None:
         """See :class:`Exchange`: answers 200, and what follows on the stream is for ``session``."""
         tunnel = self.websocket_carrier()
         self._begin(200, fields, None)
@@ -264,6 +264,7 @@ class Http2Exchange(Exchange):
         if self.refusal is not None:
             # The body broke the rules while the app read it, so what the app makes of it does not count.
             status = self.refusal.status
+            self.connection.server.note_refusal(self.peer, self.refusal)
         server = self.connection.server
         self._section = section = ResponseSection(status, fields, length, self.method, server.common_fields)
         self._left = section.length if section.has_body else None

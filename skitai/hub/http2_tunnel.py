@@ -19,7 +19,7 @@ from skitai.wire.http2.errors import Code
 
 if TYPE_CHECKING:
     from skitai.hub.http2_exchange import Http2Exchange
-    from skitai.hub.websocket_session import WebSocketSession
+    from skitai.hub.websocket_carrier import Carried
     from skitai.wire.fields import Fields
 
 #: Bytes that a WebSocket gets at a time of what came while it was not read: it may want to pause again.
@@ -45,7 +45,7 @@ class Http2Tunnel:
         "progressed", "session", "unsent",
     )  # fmt: skip
 
-    session: WebSocketSession
+    session: Carried
 
     def __init__(self, exchange: Http2Exchange) -> None:
         self._exchange = exchange
@@ -62,7 +62,7 @@ class Http2Tunnel:
 
     # From the exchange
 
-    def hand_over(self, session: WebSocketSession) -> None:
+    def hand_over(self, session: Carried) -> None:
         """The client got its 200: the WebSocket begins, in the hub.
 
         Raises:

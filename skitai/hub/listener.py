@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 
 #: Clients accepted in one turn of the hub; more would let the connections that are open wait.
 ACCEPT_AT_ONCE = 64
+#: Clients accepted at most before the socket is closed: as many as the queue of a kernel usually holds.
+ACCEPT_LAST = 4096
 #: Seconds without accepting when the process has no file descriptor left.
 PAUSE = 0.1
 
-_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+#: What accept(2) says of a client that is gone already, or of its network. The next client may be well. Anything else
+#: is about this process or its socket: the socket stays readable, and to try again at once would take all of the loop.
+_OF_THE_CLIENT = frozenset({
+    errno.ECONNABORTED, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EINTR, errno.ENETDOWN, errno.ENETUNREACH,
+    errno.ENONET if hasattr(errno, "ENONET") else errno.ENETDOWN, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EPERM,
+    errno.EPROTO, errno.ETIMEDOUT,
+})  # fmt: skip
 
 
 class Listener:
@@ -56,6 +64,13 @@ class Listener:
         self._watcher = get_hub().loop.io(self._socket.fileno(), READ)
         self._watcher.start(self._on_readable)
 
+    def accept_waiting(self) -> None:
+        """Accept who has connected already: when the socket is closed, the kernel resets those that nobody accepted."""
+        if self._watcher is not None and self._watcher.active:
+            for _ in range(ACCEPT_LAST // ACCEPT_AT_ONCE):
+                if not self._on_readable():
+                    return
+
     def stop(self) -> None:
         """Accept no more and close the socket."""
         for watcher in (self._watcher, self._pause):
@@ -65,33 +80,39 @@ class Listener:
         self._watcher = self._pause = None
         self._socket.close()
 
-    def _on_readable(self) -> None:
+    def abandon(self) -> None:
+        """See :meth:`Server.abandon`."""
+        self._socket.close()
+
+    def _on_readable(self) -> bool:
+        """Accept some clients; return whether there may be more."""
         for _ in range(ACCEPT_AT_ONCE):
             try:
                 number, peer = self._socket._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
-                return
+                return False
             except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
+                if error.errno not in _OF_THE_CLIENT:
                     self._rest(error)
-                    return
-                continue  # that client was gone before it was accepted
+                    return False
+                continue
             self._has_rested = False
             client = _socket.socket(self._socket.family, self._socket.type, self._socket.proto, fileno=number)
             try:
                 client.setblocking(False)
                 self._server.connected(self, client, ("", 0) if self.is_unix else (peer[0], peer[1]))
             except OSError:
-                client.close()  # so was this one
+                client.close()  # it is gone
             except Exception as error:  # gevent would stop the watcher, and nobody were accepted any more
                 faults.report(error)
                 client.close()
+        return True
 
     def _rest(self, error: OSError) -> None:
         """Try again in a moment: the waiting clients stay in the queue of the kernel."""
         if not self._has_rested:
             self._has_rested = True
-            self._server.logs.server.log(f"accepting rests until there are resources: {error.strerror}", "warn")
+            self._server.logs.server.log(f"accepting rests, it is tried again soon: {error.strerror}", "warn")
         self._watcher.stop()
         # A new one each time: a timer of libev that has run out fires at once when it is started again.
         self._pause = get_hub().loop.timer(PAUSE)

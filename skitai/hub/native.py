@@ -17,11 +17,12 @@ from skitai.errors import ClientDisconnected
 from skitai.hub.app_ref import is_native
 from skitai.hub.exchange import Exchange
 from skitai.hub.wsgi import AppRef, WsgiHandler
+from skitai.net import forks
 from skitai.wire.feeding import Feeding
 
 if TYPE_CHECKING:
     from skitai.hub.server import Server
-    from skitai.hub.websocket_designs import Conversation
+    from skitai.hub.websocket_designs import NativeConversation
 
 
 class NativeHandler(WsgiHandler):
@@ -52,6 +53,11 @@ class NativeHandler(WsgiHandler):
                 exchange.body = io.BytesIO()
         return super()._is_acceptable(exchange)
 
+    @property
+    def wants_length(self) -> bool:
+        """See :class:`WsgiHandler`. A native app reads the body of its exchange to the end."""
+        return not hasattr(self._ref.app, "handle") and super().wants_length
+
     def end(self) -> None:
         """Tell the app that no further request will come."""
         end = getattr(self._ref.app, "end", None)
@@ -66,12 +72,9 @@ class NativeHandler(WsgiHandler):
         """See :class:`~skitai.hub.wsgi.WsgiHandler`."""
         return hasattr(self._ref.app, "converse")
 
-    def converse(self, exchange: Exchange, environ: dict[str, Any]) -> Conversation:
+    def converse(self, exchange: Exchange, environ: dict[str, Any]) -> NativeConversation:
         """See :class:`~skitai.hub.wsgi.WsgiHandler`."""
-        converse = getattr(self._ref.app, "converse", None)
-        if converse is None:
-            return super().converse(exchange, environ)
-        conversation: Conversation = converse(exchange, self.point, environ)
+        conversation: NativeConversation = self._ref.app.converse(exchange, self.point, environ)
         return conversation
 
     def serve(self, exchange: Exchange) -> None:
@@ -88,12 +91,14 @@ class NativeHandler(WsgiHandler):
             try:
                 status, reason, fields, body = handle(exchange, self.point)
             finally:
+                if forks.is_child:
+                    forks.end_if_child()
                 self._slots.release()
             if body.__class__ is bytes:
                 exchange.respond(status, fields, body, reason)
             else:
                 body.send(exchange, status, fields, reason)
         except ClientDisconnected:
-            exchange.abort()
+            self.lost(exchange)
         except BaseException as error:  # sys.exit() in a view must not leave its client waiting
-            self._broke_off(exchange, app, error)
+            self.broke_off(exchange, app, error)

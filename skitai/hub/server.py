@@ -10,6 +10,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import gevent
+from gevent import wait
 from gevent.event import Event
 
 from skitai.constants import NAME
@@ -26,8 +27,9 @@ from skitai.hub.redirect import RedirectSession
 from skitai.hub.rooms import Rooms
 from skitai.hub.site import Dispatcher, Handler, Site
 from skitai.hub.slots import Slots
+from skitai.hub.spool import Disk
 from skitai.hub.status import describe, describe_site
-from skitai.net import faults, pool
+from skitai.net import faults, forks, pool
 from skitai.net.memory import Memory
 from skitai.net.timers import NEVER, TICK, sweep
 from skitai.net.transport import PlainTransport, TlsTransport, Transport
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
 #: Clients past ``Limits.connections`` that are told so at one time; more are closed without a word.
 MOST_TURNED_AWAY = 64
 
-#: Seconds after which a connection without a request counts as idle when the server stops.
-FRESH = 0.5
+#: Seconds that idle connections stay open for a last request when nobody else serves: the server is about to be gone.
+LAST_REQUEST = 0.5
 
 
 class Server:
@@ -66,6 +68,7 @@ class Server:
         self.limits = settings.limits
         self.logs = logs
         self.complain = Complaints(logs.server)
+        self.disk = Disk(settings.limits.spooled_bytes, self.complain)
         self._memory = Memory()
         self.backlog = Backlog(settings.limits.http2_unsent)
         self.worker_index = worker_index
@@ -81,6 +84,7 @@ class Server:
         self.requests = 0
         self._is_over = Event()
         self._stopped_last = Event()
+        self._is_hastened = Event()
         self.began = 0.0
         self._site = site
         self.rooms = Rooms(worker_index)
@@ -111,37 +115,55 @@ class Server:
             self.rooms.backplane.start()
         _status.add("server", self._describe)
         _status.add("apps", self._describe_site)
+        forks.guard(self.abandon)
         for listener in self._listeners:
             listener.start()
+
+    def abandon(self) -> None:
+        """In a child that an app has forked: let go of all sockets, whose other sides are the parent's business."""
+        for listener in self._listeners:
+            listener.abandon()
+        for connection in self._connections:
+            connection.abandon()
 
     def serve_forever(self) -> None:
         """Serve until :meth:`stop` has ended."""
         self._is_over.wait()
 
-    def stop(self, grace: float | None = None) -> None:
+    def stop(self, grace: float | None = None, drain: float | None = None) -> None:
         """Accept no more, let requests in flight end, close all connections.
+
+        An idle connection may carry one more request, whose answer says that it is the last (RFC 9112 section 9.6):
+        closed at once, it would lose the request that its client is sending at this moment.
 
         Args:
             grace: seconds to wait for requests in flight; ``None`` takes the setting. Then they are cut off.
+            drain: seconds to wait for last requests on idle connections, within the grace; ``None`` takes
+                :data:`LAST_REQUEST`.
         """
         if self.is_stopping:
             self._is_over.wait()
             return
+        began = time.monotonic()
+        grace = self.settings.grace if grace is None else grace
+        drain = min(LAST_REQUEST if drain is None else drain, grace)
+        for listener in self._listeners:
+            listener.accept_waiting()
         self.is_stopping = True
         for listener in self._listeners:
             listener.stop()
-        gevent.sleep(0.001)  # one turn of the loop: what clients have sent already is a request in flight
         for connection in list(self._connections):
             connection.session.drain()
-        grace = self.settings.grace if grace is None else grace
-        began = time.time()
-        self._close_idle(opened_before=began - FRESH)
         if self._connections:
-            # A client that has just connected is about to send its request: during a reload it would be lost.
-            self._stopped_last.wait(min(FRESH, grace))
-            self._close_idle(opened_before=began)
-        if self._connections:
-            self._stopped_last.wait(max(0.0, grace - FRESH))
+            self._stopped_last.wait(min(LAST_REQUEST, drain))
+            for connection in list(self._connections):
+                connection.session.end_drain()
+            left = began + drain - time.monotonic()
+            if left > 0:
+                wait([self._stopped_last, self._is_hastened], timeout=left, count=1)
+            for connection in list(self._connections):
+                gevent.get_hub().loop.run_callback(self._close_if_idle, connection)
+            self._stopped_last.wait(max(0.0, began + grace - time.monotonic()))
         for connection in list(self._connections):
             say_goodbye = getattr(connection.session, "say_goodbye", None)
             if say_goodbye is not None:
@@ -151,6 +173,7 @@ class Server:
         if self.rooms.backplane is not None:
             self.rooms.backplane.stop()
         sweep.forget(self)
+        forks.unguard(self.abandon)
         self._dispatcher.end()
         _status.remove("server", self._describe)
         _status.remove("apps", self._describe_site)
@@ -164,10 +187,16 @@ class Server:
     def _describe_site(self) -> dict[str, object]:
         return describe_site(self._site)
 
-    def _close_idle(self, opened_before: float) -> None:
-        for connection in list(self._connections):
-            if connection.session.is_idle and float(connection.created) <= opened_before:
-                connection.close()
+    def hasten(self) -> None:
+        """Wait no longer for last requests on idle connections; may be called before :meth:`stop`."""
+        self._is_hastened.set()
+
+    def _close_if_idle(self, connection: Connection) -> None:
+        """Called in the hub, because a request may begin here."""
+        if connection.session.is_idle:
+            connection.look()  # it may have come since the loop last looked
+        if connection.session.is_idle:
+            connection.close()
 
     def expire(self) -> None:
         """Renew the Date of responses; the sweep calls this once a second."""
@@ -297,6 +326,12 @@ class Server:
         content_type = exchange.head.environ.get("CONTENT_TYPE", "")
         return multipart if content_type.lower().startswith("multipart/") else plain
 
+    def spools_body(self, exchange: Exchange) -> bool:
+        """Whether a body that is not held in memory, and whose length is not known, waits in a file until it is."""
+        if exchange.head.length is not None or not self.settings.spool_bodies:
+            return False
+        return bool(getattr(exchange.route or self.route(exchange), "wants_length", False))
+
     def answer_soon(self, exchange: Exchange, status: int, detail: str = "", extra: Fields | None = None) -> None:
         """Answer an exchange with a page of the server; may be called in the hub, because a worker sends it."""
         self.pool.spawn(self.answer, exchange, status, detail, extra)
@@ -335,6 +370,12 @@ class Server:
         """Say in the server log what a client did wrong."""
         status = getattr(error, "status", 400)
         self.complain("requests that were refused", f"refused {peer[0]}:{peer[1]} with {status}: {error}")
+
+    def note_broken_off(self, exchange: Exchange) -> None:
+        """Say in the server log that a client left in the middle of a body that an app reads."""
+        peer, size = exchange.peer, exchange.bytes_in
+        text = f"{peer[0]}:{peer[1]} broke a request off after {size} bytes of its body"
+        self.complain("requests that were broken off", text)
 
     def log_nameless(self, connection: Connection, status: int, size: int) -> None:
         """Log a response of ``size`` bytes to something that was no request yet."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 
 import gevent.monkey
+
+#: Of prctl(2).
+_PR_SET_PDEATHSIG = 1
 
 _set_handler = gevent.monkey.get_original("signal", "signal")
 _select = gevent.monkey.get_original("select", "select")
@@ -47,8 +52,9 @@ class SignalQueue:
         readable: list[int] = _select([self._reader, *files], [], [], timeout)[0]
         if self._reader not in readable:
             return [], readable
-        numbers = os.read(self._reader, 4096)
-        return [signal.Signals(number) for number in numbers], [file for file in readable if file != self._reader]
+        # Python writes the numbers of all signals that have a handler, also of those that a script has set.
+        numbers = [signal.Signals(number) for number in os.read(self._reader, 4096) if number in self._former]
+        return numbers, [file for file in readable if file != self._reader]
 
     def release(self) -> None:
         """Give the signals back to their former handlers; also what a forked child calls first."""
@@ -69,6 +75,33 @@ def ignore(signals: Iterable[signal.Signals]) -> None:
     """Let signals do nothing."""
     for number in signals:
         _set_handler(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def blocked(signals: Iterable[signal.Signals]) -> Iterator[None]:
+    """Keep signals waiting while what they do is changed."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def end_with_parent(number: signal.Signals, parent: int) -> None:
+    """Get a signal when the parent process ends, however it ends; where the system cannot do that, nothing happens.
+
+    A process without a loop hears of it only in this way, when it is busy or waits for something else.
+
+    Args:
+        number: the signal. parent: process id of the parent; when it is gone already, the signal comes at once.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes  # only workers need it
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)
 
 
 def _woken(number: int, frame: object) -> None:

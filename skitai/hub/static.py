@@ -6,6 +6,7 @@ import errno
 import hashlib
 import mimetypes
 import os
+import re
 import stat
 import time
 from collections.abc import Callable
@@ -43,6 +44,10 @@ for _type, _ending in (
     ("image/webp", ".webp"),
 ):
     _TYPES.add_type(_type, _ending)
+
+
+#: Entity tags of a list (RFC 9110 section 8.8.3); one may have commas inside.
+_find_tags = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"').findall
 
 
 class StaticHandler:
@@ -133,8 +138,12 @@ class StaticHandler:
             if not stat.S_ISREG(status.st_mode):
                 return False
             fields = self._fields(exchange.path, status)
-            if is_not_modified(exchange, dict(fields)["ETag"], status.st_mtime):
+            outcome = precondition(exchange, dict(fields)["ETag"], status.st_mtime)
+            if outcome == 304:
                 exchange.respond(304, fields, b"")
+                return True
+            if outcome == 412:
+                self._server.answer(exchange, 412, "The file is another one by now.", fields[:2])
                 return True
             fields.append(("Content-Type", content_type(path)))
             if status.st_size <= MOST_INLINE and exchange.method == "GET":
@@ -220,16 +229,35 @@ def content_type(path: str) -> str:
     return kind or "text/plain"
 
 
-def is_not_modified(exchange: Exchange, tag: str, modified: float) -> bool:
-    """RFC 9110 section 13.2.2: If-None-Match when it is given, else If-Modified-Since."""
-    tags = exchange.header("if-none-match")
-    if tags is not None:
-        return tags.strip() == "*" or any(each.strip().removeprefix("W/") == tag for each in tags.split(","))
+def precondition(exchange: Exchange, tag: str, modified: float) -> int | None:
+    """Evaluate the preconditions of a GET or HEAD in their order (RFC 9110 section 13.2.2).
+
+    Args:
+        tag: the entity tag of the file, a strong one. modified: when it was, as seconds.
+
+    Returns:
+        412 when the client asks for another version of the file than this one, 304 when it has this one, else ``None``.
+    """
+    wanted = exchange.header("if-match")
+    if wanted is not None:
+        if wanted.strip() != "*" and tag not in _find_tags(wanted):
+            return 412
+    elif _is_older(exchange.header("if-unmodified-since"), modified):
+        return 412
+    known = exchange.header("if-none-match")
+    if known is not None:
+        tags = [each.removeprefix("W/") for each in _find_tags(known)]
+        return 304 if known.strip() == "*" or tag in tags else None
     since = exchange.header("if-modified-since")
-    if since is None:
-        return False
+    return 304 if since is not None and _is_older(since, modified) is False else None
+
+
+def _is_older(date: str | None, modified: float) -> bool | None:
+    """Whether a date is before a file was modified; ``None`` when there is none, or no valid one."""
+    if date is None:
+        return None
     try:
         # "Tue, 01 Jan 2030 00:00:00 GMT; length=5" is how old browsers sent it.
-        return int(modified) <= parsedate_to_datetime(since.partition(";")[0]).timestamp()
+        return parsedate_to_datetime(date.partition(";")[0]).timestamp() < int(modified)
     except (ValueError, TypeError, OverflowError):
-        return False
+        return None

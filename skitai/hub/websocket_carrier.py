@@ -13,11 +13,43 @@ from skitai.net.timers import TICK, sweep
 
 if TYPE_CHECKING:
     from skitai.hub.connection import Connection
-    from skitai.hub.websocket_session import WebSocketSession
 
 
 #: Bytes read at a time. A message of 64 KB in one read instead of five takes two thirds of the processor time.
 _READ_SIZE = 80 * 1024
+
+
+class Carried(Protocol):
+    """What a carrier carries: a :class:`~skitai.hub.websocket_session.WebSocketSession`, or bytes that an app makes."""
+
+    is_idle: bool
+
+    def begin(self) -> None:
+        """The carrier is yours; called in the hub, as all of these."""
+
+    def receive(self, data: bytes) -> None:
+        """Bytes came."""
+
+    def end_of_input(self) -> None:
+        """The client sends no more."""
+
+    def closed(self) -> None:
+        """The carrier is gone."""
+
+    def carrier_drained(self) -> None:
+        """Some of what was unsent went out."""
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+
+    def drain(self) -> None:
+        """The server stops."""
+
+    def end_drain(self) -> None:
+        """The client has had a moment to hear of it."""
+
+    def say_goodbye(self) -> None:
+        """The server has waited long enough, and breaks the connection off next."""
 
 
 class Carrier(Protocol):
@@ -30,7 +62,7 @@ class Carrier(Protocol):
         progressed: monotonic time at which some of them were.
     """
 
-    session: WebSocketSession
+    session: Carried
     unsent: int
     progressed: float
 
@@ -49,13 +81,16 @@ class Carrier(Protocol):
     def abort(self) -> None:
         """End at once."""
 
+    def release(self) -> None:
+        """Forget what is unsent: the session was told that it is closed."""
+
 
 class ConnectionCarrier:
     """A whole connection. Its queue and its write watcher exist only while a client does not take what it is sent."""
 
     __slots__ = ("_connection", "_is_finishing", "_queue", "_send", "_watcher", "progressed", "session", "unsent")
 
-    session: WebSocketSession
+    session: Carried
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -34,9 +34,6 @@ class Conversation(Protocol):
 
     environ: dict[str, Any]
 
-    def begin(self) -> tuple[int, str | None, list[tuple[str, str]], bytes]:
-        """Make the call of the handshake and return its response; the configuration is in ``environ`` then."""
-
     def check(self, spec: int, detail: Any, has_events: bool) -> str:
         """Take the configuration; return what is wrong with the arguments in the query, ``""`` for nothing."""
 
@@ -58,6 +55,23 @@ class Conversation(Protocol):
 
     def tag(self) -> str:
         """Return what marks log lines."""
+
+
+class NativeConversation(Conversation, Protocol):
+    """What a native app makes: it makes the call of the handshake itself.
+
+    Attributes:
+        is_answered: whether the response to it is what any GET gets; else the function was called without some of its
+            arguments, or is at another path.
+    """
+
+    is_answered: bool
+
+    def begin(self) -> tuple[int, str | None, list[tuple[str, str]], Any]:
+        """Make the call of the handshake and return its response; the configuration is in ``environ`` then.
+
+        A body that is not bytes has the methods ``send(exchange, status, fields, reason)`` and ``close()``.
+        """
 
 
 class Called:

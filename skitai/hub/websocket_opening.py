@@ -1,19 +1,19 @@
-"""Opening a WebSocket: the request is checked, the app is asked what it shall be, and the connection changes hands."""
+"""Opening a WebSocket that an app has configured: the request is checked, and the connection changes hands."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skitai.constants import WEBSOCKET_MULTICAST, WS_GROUPCHAT
-from skitai.errors import ClientDisconnected, ConfigurationError
+from skitai.errors import ClientDisconnected
 from skitai.hub import websocket_configuration as configuration
 from skitai.hub.pages import HTML, error_page
 from skitai.hub.websocket_configuration import Configuration
 from skitai.hub.websocket_designs import Called, Pulled
 from skitai.hub.websocket_multicast import Member
+from skitai.hub.websocket_obituary import Obituary
 from skitai.hub.websocket_session import WebSocketSession
 from skitai.hub.websocket_sockets import AppSocket, GroupSocket, PulledSocket
 from skitai.wire import origins, ws_handshake
@@ -32,57 +32,38 @@ if TYPE_CHECKING:
 ALLOW_ORIGIN = "access_control_allow_origin"
 
 
-def open_websocket(handler: WsgiHandler, exchange: Exchange) -> None:
-    """Answer a request that asks for a WebSocket; on a worker, in a slot that is given back."""
-    server = handler.server
-    try:
-        try:
-            refusal, agreed = _ask(handler, exchange)
-        finally:
-            server.slots.release()
-        if refusal is not None:
-            exchange.respond(*refusal)
-        elif agreed is not None:
-            _Birth(handler, exchange, agreed).take_place()
-    except ClientDisconnected:
-        exchange.abort()
-
-
 Response = tuple[int, Fields, bytes, str | None]
-_Asked = tuple[Response | None, "_Agreed | None"]
 
 
-def _ask(handler: WsgiHandler, exchange: Exchange) -> _Asked:
-    """Call the app; return the response that refuses, or its conversation with what it chose."""
-    offer = ws_handshake.read_request(exchange.method, exchange.header, exchange.head.version)
-    if isinstance(offer, Refusal):
-        return _page(offer.status, offer.detail, offer.fields), None
+def what_is_wrong(conversation: Conversation, chosen: Configuration) -> str:
+    """Return what is wrong with the query of a request for the WebSocket that the app chose, ``""`` for nothing."""
+    wrong = conversation.check(chosen.spec, chosen.detail, chosen.has_events)
+    if not wrong and chosen.has_room and conversation.room() is None:
+        wrong = "The query has no value for the room, or several."
+    return wrong
+
+
+def open_as(
+    handler: WsgiHandler,
+    exchange: Exchange,
+    offer: Offer,
+    conversation: Conversation,
+    chosen: Configuration,
+    fields: Fields,
+    wrong: str,
+) -> None:
+    """Open the WebSocket that an app configured, unless something is ``wrong`` with the request.
+
+    Raises:
+        ClientDisconnected: the client is gone.
+    """
     if not handler.checks_origin and not _is_allowed_origin(handler.app, exchange):
-        return _page(403, "Pages of that origin may not ask here."), None
-    environ = handler.environ_of(exchange)
-    configuration.ask(environ, handler.server.rooms.new_client())
-    try:
-        conversation = handler.converse(exchange, environ)
-        status, reason, fields, body = conversation.begin()
-        chosen = configuration.take(conversation.environ)
-        if chosen is None:
-            if status < 300:
-                raise ConfigurationError(
-                    f"{exchange.path} was asked for a WebSocket and configured none: see docs/websocket.md"
-                )
-            return (status, fields, body, reason), None
-        wrong = conversation.check(chosen.spec, chosen.detail, chosen.has_events)
-        if not wrong and chosen.has_room and conversation.room() is None:
-            wrong = "The query has no value for the room, or several."
-    except ClientDisconnected:
-        raise
-    except Exception:
-        handler.server.logs.app.traceback(tag=str(exchange.transaction))
-        return _page(500, f"The error was logged under {exchange.transaction}."), None
-    if wrong:
-        return _page(400, wrong), None
-    cookies = [(name, value) for name, value in fields if name.lower() == "set-cookie"]
-    return None, _Agreed(offer, conversation, chosen, cookies)
+        exchange.respond(*refusal_page(403, "Pages of that origin may not ask here."))
+    elif wrong:
+        exchange.respond(*refusal_page(400, wrong))
+    else:
+        cookies = [(name, value) for name, value in fields if name.lower() == "set-cookie"]
+        _Birth(handler, exchange, _Agreed(offer, conversation, chosen, cookies)).take_place()
 
 
 class _Agreed(NamedTuple):
@@ -94,7 +75,8 @@ class _Agreed(NamedTuple):
     cookies: Fields
 
 
-def _page(status: int, detail: str, fields: Fields | None = None) -> Response:
+def refusal_page(status: int, detail: str, fields: Fields | None = None) -> Response:
+    """Return the response that refuses a WebSocket."""
     return status, [*HTML, *(fields or ())], error_page(status, detail), None
 
 
@@ -128,7 +110,7 @@ class _Birth:
         exchange, options = self._exchange, self._chosen.options
         opening = ws_handshake.accept(self._offer, options.subprotocols, options.compression)
         if isinstance(opening, Refusal):
-            exchange.respond(*_page(opening.status, opening.detail, opening.fields))
+            exchange.respond(*refusal_page(opening.status, opening.detail, opening.fields))
             return
         carrier = exchange.websocket_carrier()
         session = self._session(carrier, opening)
@@ -150,7 +132,7 @@ class _Birth:
             limits,
             self._chosen.keep_alive,
             self._chosen.options.ping,
-            _Obituary(self._server, self._exchange),
+            Obituary(self._server, self._exchange),
         )
 
     def _servant(self, session: WebSocketSession, subprotocol: str | None) -> Any:
@@ -180,28 +162,3 @@ class _Birth:
     def _member(self, session: WebSocketSession, client: int, subprotocol: str | None) -> Member:
         socket = GroupSocket(session, client, subprotocol)
         return Member(self._server, self._find_room(), socket, self._conversation)
-
-
-class _Obituary:
-    """Logs the end of a WebSocket."""
-
-    __slots__ = ("_began", "_exchange", "_server")
-
-    def __init__(self, server: Server, exchange: Exchange) -> None:
-        self._server = server
-        self._exchange = exchange
-        self._began = time.monotonic()
-
-    def __call__(self, session: WebSocketSession, code: int, reason: str) -> None:
-        exchange = self._exchange
-        peer = exchange.peer
-        seconds = time.monotonic() - self._began
-        self._server.logs.server.log(
-            f"websocket {peer[0]}:{peer[1]} {exchange.target} closed with {code}"
-            f"{f' ({_printable(reason)})' if reason else ''}: {session.bytes_in} bytes in, {session.bytes_out} out,"
-            f" {seconds:.1f} s"
-        )
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -176,9 +176,7 @@ class WebSocketSession:
     def closed(self) -> None:
         """The connection is gone."""
         self._end(ABNORMAL, "the connection was lost")
-        release = getattr(self._carrier, "release", None)
-        if release is not None:
-            release()
+        self._carrier.release()
 
     def break_off(self, error: BaseException) -> None:
         """See :class:`skitai.net.faults.Breakable`."""
@@ -297,6 +295,9 @@ class WebSocketSession:
         """The server stops."""
         if self._state == _OPEN and self._servant is not None:
             self._servant.drain()
+
+    def end_drain(self) -> None:
+        """See :class:`~skitai.hub.connection.Session`: the close frame has said it."""
 
     def say_goodbye(self) -> None:
         """The server has waited long enough, and breaks the connection off next."""

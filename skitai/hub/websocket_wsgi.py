@@ -34,10 +34,6 @@ class WsgiConversation:
         self._names: tuple[str, ...] = ()
         self.environ = environ
 
-    def begin(self) -> tuple[int, str | None, Fields, bytes]:
-        """See :class:`skitai.hub.websocket_designs.Conversation`."""
-        return self._call(self.environ)
-
     def check(self, spec: int, detail: Any, has_events: bool) -> str:
         """See :class:`skitai.hub.websocket_designs.Conversation`; an app looks after its query itself."""
         self._names = (detail,) if isinstance(detail, str) else tuple(detail or ())

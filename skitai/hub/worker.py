@@ -10,10 +10,13 @@ from typing import Any, Final
 
 from gevent import get_hub, spawn, wait
 from gevent.event import Event
+from gevent.hub import LoopExit
 
+from skitai.hub import signals
+from skitai.hub.heartbeat import Heartbeat
 from skitai.hub.server import Server
-from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, IMPATIENCE, Post
-from skitai.net import faults
+from skitai.hub.supervisor import EXIT_OK, EXIT_RESTART, IMPATIENCE, RETIRE, Post
+from skitai.net import faults, forks
 from skitai.net.logs import Logs
 from skitai.was import _engine, _life
 from skitai.was._context import wasc
@@ -42,9 +45,10 @@ def settle_memory() -> None:
 class Worker:
     """Serves until a signal says stop, or the process that started this one is gone.
 
-    Under a supervisor the signals come from it: SIGTERM finishes the requests in flight, SIGUSR2 ends now, SIGUSR1
-    rotates the logs; what a terminal sends to the whole group (SIGINT, SIGQUIT, SIGHUP) stays ignored. A server without
-    a supervisor answers to those as well.
+    Under a supervisor the signals come from it: SIGTERM finishes the requests in flight; :data:`RETIRE` does the same
+    when others have begun to serve, so that idle clients can be given more time; SIGUSR2 ends now, SIGUSR1 rotates the
+    logs; what a terminal sends to the whole group (SIGINT, SIGQUIT, SIGHUP) stays ignored. A server without a
+    supervisor answers to those as well.
 
     Args:
         server: with its listeners.
@@ -56,15 +60,20 @@ class Worker:
     def __init__(self, server: Server, logs: Logs, messages: Sequence[str], post: Post | None = None) -> None:
         self._server = server
         self._logs = logs
+        beat, stack = (None, -1) if post is None else (post.beat, post.stack)
+        self._heartbeat = Heartbeat(server.settings, logs, beat, stack)
         self._messages = messages
         self._post = post
         self._grace: float | None = None
         self._loop = get_hub().loop
         self._is_told = Event()
         self._is_hurried = Event()
+        self._has_successor = False
         self._code = EXIT_OK
         self._watchers: list[Any] = []
-        self._told_at = 0.0
+        self._life_line: Any = None
+        # When the first signal to stop came; that of a reload does not count.
+        self._told_at: float | None = None
 
     def run(
         self, on_ready: Callable[[], None], life_line: int | None, alone: Mapping[Signals, int] | None = None
@@ -81,7 +90,8 @@ class Worker:
         """
         self._watch_signals(alone or {})
         if life_line is not None:
-            self._watch(get_hub().loop.io(life_line, _READABLE), self._tell, EXIT_OK)
+            self._life_line = get_hub().loop.io(life_line, _READABLE)
+            self._watch(self._life_line, self._be_orphaned)
         settle_memory()
         self._server.start()
         for message in self._messages:
@@ -89,7 +99,12 @@ class Worker:
         self._logs.flush()
         _life.use(self)
         on_ready()
-        self._is_told.wait()
+        self._heartbeat.start()
+        try:
+            self._is_told.wait()
+        except LoopExit:  # in a child that an app has forked, when nothing of it is left to do
+            forks.end_if_child()
+            raise
         self._finish()
         return self._code
 
@@ -121,8 +136,11 @@ class Worker:
     def _watch_signals(self, alone: Mapping[Signals, int]) -> None:
         for number, code in {Signals.SIGTERM: EXIT_OK, **alone}.items():
             self._watch(get_hub().loop.signal(number), self._tell, code)
+        self._watch(get_hub().loop.signal(RETIRE), self._retire)
         self._watch(get_hub().loop.signal(Signals.SIGUSR2), self._hurry)
-        self._watch(get_hub().loop.signal(Signals.SIGUSR1), self._logs.rotate)
+        # Under a supervisor the files are renamed there: of several processes each would do it.
+        rotate = self._logs.rotate if self._post is None else self._logs.make_way
+        self._watch(get_hub().loop.signal(Signals.SIGUSR1), rotate)
 
     def _watch(self, watcher: Any, callback: Callable[..., object], *args: object) -> None:
         watcher.start(faults.guarded, callback, *args)
@@ -131,10 +149,12 @@ class Worker:
     def _tell(self, code: int) -> None:
         """Stop; the same again after a second means now. Called in the loop."""
         now = time.monotonic()
-        if not self._is_told.is_set():
+        self._server.hasten()
+        if self._told_at is None:
             self._told_at = now
-            self._code = code
-            self._is_told.set()
+            if not self._is_told.is_set():
+                self._code = code
+                self._is_told.set()
         elif now - self._told_at >= IMPATIENCE:
             self._hurry()
 
@@ -143,17 +163,34 @@ class Worker:
         if not self._is_told.is_set():
             self._tell(code)
 
+    def _retire(self) -> None:
+        """Stop, while others serve already."""
+        self._has_successor = True
+        self._is_told.set()
+
+    def _be_orphaned(self) -> None:
+        """The parent process is gone. The end of its pipe stays readable: heard once, it is watched no more."""
+        self._life_line.stop()
+        self._logs.server.log("the parent process is gone: ending after the requests in flight", "error")
+        self._tell_once(EXIT_OK)
+
     def _hurry(self) -> None:
         self._is_told.set()
         self._is_hurried.set()
 
     def _finish(self) -> None:
-        stopping = spawn(self._server.stop, self._grace)
+        drain = self._server.limits.drain_time if self._has_successor else None
+        stopping = spawn(self._server.stop, self._grace, drain)
         waiting = spawn(self._is_hurried.wait)
         wait([stopping, waiting], count=1)
-        for watcher in self._watchers:
-            watcher.stop()
-            watcher.close()
+        self._heartbeat.stop()
+        with signals.blocked((Signals.SIGTERM, Signals.SIGUSR1)):
+            for watcher in self._watchers:
+                watcher.stop()
+                watcher.close()
+            if self._post is not None:
+                # Without a watcher they would end the process, whose exit handlers are still to run.
+                signals.ignore((Signals.SIGTERM, Signals.SIGUSR1))
         wasc.clean_up()
         _engine.current().close()
         self._logs.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greenlet import GreenletExit
@@ -13,20 +13,19 @@ from skitai.hub.exchange import Exchange
 from skitai.hub.pages import HTML, error_page
 from skitai.hub.slots import Slots
 from skitai.hub.wsgi_environ import Environs
-from skitai.hub.wsgi_response import WsgiResponse
-from skitai.net import faults
+from skitai.hub.wsgi_response import NothingReturned, WsgiResponse
+from skitai.net import faults, forks
 from skitai.wire.fields import tokens
 
 if TYPE_CHECKING:
     from skitai.hub.server import Server
-    from skitai.hub.websocket_designs import Conversation
+    from skitai.hub.websocket_designs import NativeConversation
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-#: Methods whose request must say how long its body is (RFC 9110 section 15.5.12).
-_NEED_LENGTH = frozenset({"POST", "PUT", "PATCH"})
+#: What no app gets: a tunnel is the business of a proxy, and an echo of the request shows what it must not.
+REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 #: How the request log shows that the client had gone before its request was begun; nginx calls it so too.
 CLIENT_CLOSED_REQUEST = 499
-_ALLOW = [("Allow", ", ".join(sorted(METHODS)))]
+_ALLOW = [("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")]
 
 
 class AppRef(Protocol):
@@ -70,6 +69,17 @@ class WsgiHandler:
             _bound(_setting(config, "max_multipart_body_size"), own, limits.multipart_bytes),
         )
 
+    @property
+    def wants_length(self) -> bool:
+        """Whether the app may be one that reads as many bytes of a body as CONTENT_LENGTH says.
+
+        ``app.config.spool_bodies = False`` says that it reads ``wsgi.input`` to its end. So do apps made of Werkzeug,
+        as those of Flask, which look at ``wsgi.input_terminated``.
+        """
+        app = self._ref.app
+        chosen = _setting(getattr(app, "config", None), "spool_bodies")
+        return bool(chosen) if chosen is not None else not _is_werkzeug(app)
+
     def end(self) -> None:
         """No further request will come; a plain WSGI app has no way to be told."""
 
@@ -86,13 +96,8 @@ class WsgiHandler:
 
     def _is_acceptable(self, exchange: Exchange) -> bool:
         """Tell whether an app may get a request; else it has its answer."""
-        method = exchange.method
-        head = exchange.head
-        if method not in METHODS:
+        if exchange.method in REFUSED_METHODS:
             self._server.answer_soon(exchange, 405, extra=_ALLOW)
-            return False
-        if method in _NEED_LENGTH and head.length is None and not head.chunked and head.version == 11:
-            self._server.answer_soon(exchange, 411, "Send Content-Length, or the body in chunks.")
             return False
         return True
 
@@ -116,15 +121,13 @@ class WsgiHandler:
 
     def open_websocket(self, exchange: Exchange) -> None:
         """Ask the app, and answer; runs on a worker greenlet, in a slot."""
-        from skitai.hub.websocket_opening import open_websocket
+        from skitai.hub.websocket_call import open_websocket
 
         open_websocket(self, exchange)
 
-    def converse(self, exchange: Exchange, environ: dict[str, Any]) -> Conversation:
-        """Return the app's side of a WebSocket."""
-        from skitai.hub.websocket_wsgi import WsgiConversation
-
-        return WsgiConversation(self._ref.app, exchange, environ)
+    def converse(self, exchange: Exchange, environ: dict[str, Any]) -> NativeConversation:
+        """Return the side of a native app of a WebSocket; only those that check Origin themselves have one."""
+        raise NotImplementedError
 
     def environ_of(self, exchange: Exchange) -> dict[str, Any]:
         """Return the environ of an exchange, without what concerns this hop alone.
@@ -151,15 +154,19 @@ class WsgiHandler:
                 app = self._ref.app
                 result = app(self._make_environ(exchange), response.start)
             finally:
+                if forks.is_child:
+                    forks.end_if_child()
                 self._slots.release()
             response.send(result)
         except ClientDisconnected:
-            exchange.abort()
+            self.lost(exchange)
         except BaseException as error:  # sys.exit() in a view must not leave its client waiting
-            self._broke_off(exchange, app, error)
+            self.broke_off(exchange, app, error)
         finally:
             if result.__class__ is not list:
                 self._close(exchange, result)
+            if exchange.spooled is not None:
+                exchange.spooled.close()
 
     def _give_up(self, exchange: Exchange) -> None:
         """The client went while its request waited for a slot: nobody wants an answer."""
@@ -167,27 +174,35 @@ class WsgiHandler:
         exchange.status = CLIENT_CLOSED_REQUEST
         exchange.abort()
 
-    def _broke_off(self, exchange: Exchange, app: Any, error: BaseException) -> None:
+    def lost(self, exchange: Exchange) -> None:
+        """The client is gone: there is nobody to answer."""
+        if not exchange.is_started:
+            exchange.status = CLIENT_CLOSED_REQUEST
+        exchange.abort()
+
+    def broke_off(self, exchange: Exchange, app: Any, error: BaseException) -> None:
         """A call of the app ended with an exception: answer, and pass on only what ends the greenlet itself."""
         try:
-            if error is exchange.refusal:
+            if exchange.refusal is not None and exchange.refusal in (error, error.__cause__, error.__context__):
                 self._refuse(exchange, error)
             else:
-                self._failed(exchange, app)
+                if isinstance(error, NothingReturned):
+                    error.add_note(f"it is {self._ref.name}")
+                self._failed(exchange, app, f"{error}. " if isinstance(error, NothingReturned) else "")
         except Exception as second:  # the client must not wait for what cannot be sent
             faults.report(second, str(exchange.transaction))
             exchange.abort()
         if isinstance(error, GreenletExit):
             raise error
 
-    def _failed(self, exchange: Exchange, app: Any) -> None:
+    def _failed(self, exchange: Exchange, app: Any, reason: str = "") -> None:
         """An app raised: log it, and answer 500 when that is still possible."""
         self._server.logs.app.traceback(tag=str(exchange.transaction))
         if exchange.is_started:
             exchange.abort()
             return
         trace = traceback.format_exc() if getattr(app, "debug", False) else ""
-        detail = f"The error was logged under {exchange.transaction}."
+        detail = f"{reason}The error was logged under {exchange.transaction}."
         try:
             exchange.respond(500, HTML, error_page(500, detail, trace))
         except ClientDisconnected:
@@ -196,9 +211,9 @@ class WsgiHandler:
     def _refuse(self, exchange: Exchange, error: BaseException) -> None:
         """The client broke the rules while the app read the body: that is no fault of the app."""
         if exchange.is_started:
+            self._server.note_refusal(exchange.peer, error)
             exchange.abort()
             return
-        self._server.note_refusal(exchange.peer, error)
         try:
             exchange.respond(500, HTML, error_page(exchange.refusal.status if exchange.refusal else 400, str(error)))
         except ClientDisconnected:
@@ -206,14 +221,24 @@ class WsgiHandler:
 
     def _close(self, exchange: Exchange, result: Any) -> None:
         close = getattr(result, "close", None)
-        if close is None:
-            return
+        if close is not None:
+            self.close_result(exchange, close)
+
+    def close_result(self, exchange: Exchange, close: Callable[[], object]) -> None:
+        """Call the ``close()`` of what an app returned; what it raises is logged."""
         try:
             close()
         except GreenletExit:
             raise
         except BaseException:  # sys.exit() here must not end the server either
             self._server.logs.app.traceback(tag=str(exchange.transaction))
+
+
+def _is_werkzeug(app: Any) -> bool:
+    request_class = getattr(app, "request_class", None)
+    return isinstance(request_class, type) and any(
+        each.__module__.partition(".")[0] == "werkzeug" for each in request_class.__mro__
+    )
 
 
 def _setting(config: Any, name: str) -> Any:

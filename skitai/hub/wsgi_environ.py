@@ -65,7 +65,10 @@ class Environs:
         environ["REMOTE_ADDR"] = environ["REMOTE_SERVER"] = connection.peer[0]
         environ["REMOTE_PORT"] = str(connection.peer[1])
         environ["CHANNEL_CREATED"] = connection.created
-        environ["wsgi.input"] = exchange.body or io.BytesIO()
+        body = exchange.body
+        environ["wsgi.input"] = body or io.BytesIO()
+        if body is not None and head.length is None:
+            _say_length(environ, exchange)
         environ["skitai.was"] = was
         environ["skitai.client_disconnected"] = exchange.client_disconnected
         if head.version != 11:
@@ -108,3 +111,13 @@ class Environs:
             "skitai.was": None,
             "skitai.client_disconnected": None,
         }
+
+
+def _say_length(environ: dict[str, Any], exchange: Exchange) -> None:
+    """Say what is known of a body without Content-Length.
+
+    Its chunks are off, so nothing may say that they are there: Bottle would take them off again.
+    """
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    if exchange.is_whole:
+        environ["CONTENT_LENGTH"] = str(exchange.bytes_in)

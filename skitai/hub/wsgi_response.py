@@ -35,6 +35,10 @@ def _split_status(status: str) -> tuple[int, str | None]:
     return parsed
 
 
+class NothingReturned(LocalProtocolError):
+    """An app returned ``None``, most often because a ``return`` is missing."""
+
+
 class WsgiResponse:
     """``start_response()`` and what follows from it for one call of an app.
 
@@ -77,7 +81,7 @@ class WsgiResponse:
                 self._exchange.respond(self._status, self._fields, _bytes(result[0]), self._reason)
                 return
         elif result is None:
-            raise LocalProtocolError("an app returned None: a body is an iterable of bytes")
+            raise NothingReturned("the app returned None: a body is an iterable of bytes, [] when it is empty")
         elif isinstance(result, (bytes, str)):
             result = (result,)
         elif isinstance(result, FileWrapper) and (rest := result.rest()) is not None:

@@ -112,7 +112,7 @@ class LogFile:
                 report(f"{self.path} cannot be rotated: {error}")
 
     def close(self) -> None:
-        """Write all that is pending and close the file; a later line opens it again."""
+        """Write all that is pending and close the file; a later line opens it again, by its name."""
         self.flush()
         if self._file is not None:
             with self._lock:
@@ -367,6 +367,17 @@ class Logs:
         """Rename the files now (SIGUSR1)."""
         for file in self.files():
             file.rotate()
+
+    def make_way(self) -> None:
+        """Write all that is pending before another process renames the files; those that it does not know, rename now.
+
+        Files of :meth:`make` belong to whichever processes made them. One that another process has just renamed is not
+        renamed again.
+        """
+        for file in (self.server.file, self.request, self.app.file):
+            file.close()
+        for each in self._made.values():
+            each.file.rotate()
 
     def close(self) -> None:
         """Write all that is pending and close the files."""

@@ -17,7 +17,7 @@ from gevent import get_hub
 from gevent.hub import Hub
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from skitai.net import faults
+from skitai.net import faults, forks
 
 #: Parked workers kept per hub; more than this end when their task does. One costs about 5 KB.
 MOST_PARKED = 1_000
@@ -94,7 +94,12 @@ class GreenletPool:
             except Exception as error:
                 faults.escaped(fn, error)
             except BaseException:
+                if forks.is_child and hub is not get_hub():
+                    forks.end_if_child()
                 report(fn)
+            # The hub of a worker that was copied by a fork is the parent's; those of the child itself go on.
+            if forks.is_child and hub is not get_hub():
+                forks.end_if_child()
             if len(parked) >= MOST_PARKED:
                 break
             del fn, args

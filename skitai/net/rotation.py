@@ -18,6 +18,9 @@ Rotation = Literal["daily", "weekly", "monthly"]
 # What of the local time is the same within one period; %G and %V are the year and the week of ISO 8601.
 _UNITS: Final = {"daily": "%Y%m%d", "weekly": "%G%V", "monthly": "%Y%m"}
 
+# Seconds in which a file that another process renamed counts as rotated: the same signal goes to all of them.
+_JUST_RENAMED: Final = 5.0
+
 _poll = gevent.monkey.get_original("select", "select")
 # How long a console that takes no more bytes may hold up its process, in seconds.
 _STALLED_CONSOLE = 1.0
@@ -46,6 +49,7 @@ class RotatingFile:
         self._clock = clock
         self._fd = -1
         self._period = ""
+        self._followed = -_JUST_RENAMED
 
     def write(self, data: bytes) -> None:
         """Append whole lines.
@@ -55,6 +59,7 @@ class RotatingFile:
         """
         if self._fd != -1 and not self._is_current():
             self._close()
+            self._followed = time.monotonic()
         if self._fd == -1:
             self._open()
         if self._period != self._period_of(self._clock()):
@@ -67,6 +72,9 @@ class RotatingFile:
         Raises:
             OSError: the file cannot be opened.
         """
+        followed, self._followed = self._followed, -_JUST_RENAMED
+        if time.monotonic() - followed < _JUST_RENAMED:
+            return
         if self._fd == -1:
             self._open()
         self._rename(is_forced=True)

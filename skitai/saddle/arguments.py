@@ -99,20 +99,29 @@ class Arguments:
                     args[name] = default
         return args
 
-    def check(self, args: dict[str, Any]) -> None:
-        """Refuse arguments that the function cannot be called with.
+    def are_exactly(self, args: dict[str, Any]) -> bool:
+        """Whether there is each argument that the function names, and no other."""
+        return len(args) == len(self.names) and self._known.issuperset(args)
+
+    def choose(self, args: dict[str, Any], is_strict: bool) -> dict[str, Any]:
+        """Return those arguments of a request that the function is called with.
+
+        Args:
+            args: of the request by name. is_strict: whether one that the function does not name is an error; else it is
+                left out, as links get parameters that nobody asked for.
 
         Raises:
-            ArgumentError: a required one is missing, or there is one that the function does not take.
+            ArgumentError: a required one is missing, or there is one too many.
         """
-        if len(args) == len(self.names) and self._known.issuperset(args):
-            return
         for name in self.required:
             if name not in args:
                 raise ArgumentError(name, "is missing")
-        for name in args:
-            if name == self._taken or not (self.has_rest or name in self._known):
-                raise ArgumentError(name, "is not one that is expected here")
+        unknown = [name for name in args if name == self._taken or not (self.has_rest or name in self._known)]
+        if not unknown:
+            return args
+        if is_strict:
+            raise ArgumentError(unknown[0], "is not one that is expected here")
+        return {name: value for name, value in args.items() if name not in unknown}
 
     def place(self, params: tuple[Any, ...]) -> AttributeDict:
         """Name positional parameters, as XML-RPC sends them.

@@ -24,6 +24,8 @@ def default_config() -> AttributeDict:
         max_grpc_message_size=MOST_BYTES,
         # Fields of one query or form; more: 400.
         max_form_fields=MOST_FIELDS,
+        # Whether a field of a query or form that a function does not name is an error, 400; else it is ignored.
+        strict_arguments=False,
         # Calls in one system.multicall of XML-RPC; more: 400. One after another, they hold a slot for as long.
         max_multicall=1000,
     )

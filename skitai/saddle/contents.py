@@ -15,13 +15,11 @@ Pieces = Iterable[bytes]
 
 
 def to_body(content: Any) -> bytes | Body:
-    """Return the body of a response for what a function returned. ``None`` is an empty one.
+    """Return the body of a response for what a function returned.
 
     Raises:
         TypeError: it is nothing that can be sent.
     """
-    if content is None:
-        return b""
     if isinstance(content, (str, bytes, bytearray, memoryview)):
         return _encode(content)
     if isinstance(content, Body):

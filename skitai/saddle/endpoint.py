@@ -69,8 +69,9 @@ class Endpoint:
 
     def call(self, was: Was) -> Any:
         """Call the function with the arguments of the request."""
-        args = was.request.args
-        self.arguments.check(args)
+        args: dict[str, Any] = was.request.args
+        if not self.arguments.are_exactly(args):
+            args = self.arguments.choose(args, was.app.config["strict_arguments"])
         return self.function(was, **args)
 
     def _call_first(self, was: Was) -> Any:
@@ -87,7 +88,8 @@ class Endpoint:
         if len(args) != len(pairs) + len(self._names):  # a name came twice
             return self.call(was)
         self.arguments.fill(args)
-        self.arguments.check(args)
+        if not self.arguments.are_exactly(args):
+            args = self.arguments.choose(args, was.app.config["strict_arguments"])
         return self.function(was, **args)
 
     def call_with(self, was: Was, params: tuple[Any, ...]) -> Any:

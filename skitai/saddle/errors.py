@@ -55,6 +55,17 @@ class BadRequest(HttpError):
         super().__init__(400, detail)
 
 
+class NothingReturned(HttpError, TypeError):
+    """500: a function returned ``None``, most often because a ``return`` is missing.
+
+    Args:
+        name: of the function.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(500, f"{name} returned None: return the content of the response, '' for an empty one")
+
+
 class ArgumentError(BadRequest, TypeError):
     """An argument of a routed function is missing, is not one that it takes, or has the wrong type.
 

@@ -15,7 +15,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 
 from skitai.saddle.errors import BadRequest, ContentTooLarge
 from skitai.saddle.file_names import plain_name
-from skitai.saddle.uploads import UploadedFile
+from skitai.saddle.uploads import Content, UploadedFile
 from skitai.saddle.urlencoded import MOST_NAME
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class _Reader:
     def __init__(self, config: AttributeDict) -> None:
         self.pairs: list[tuple[str, Any]] = []
         self._files: list[UploadedFile] = []
+        self._content = Content()
         self._most_fields = int(config.max_form_fields)
         self._most_file = int(config.max_upload_file_size)
         # All text together is held in memory, as it is for a form that is not multipart.
@@ -132,6 +133,7 @@ class _Reader:
 
     def discard(self) -> None:
         """Remove the files that were not saved. Each is tried; the first error of one is raised in the end."""
+        self._content.close()
         failed: OSError | None = None
         while self._files:
             try:
@@ -158,7 +160,7 @@ class _Reader:
             self._open(filename)
 
     def _open(self, filename: str) -> None:
-        self._file = UploadedFile(plain_name(filename), self._mimetype)
+        self._file = UploadedFile(plain_name(filename), self._mimetype, self._content)
         self._files.append(self._file)
 
     def _add(self, data: bytes) -> None:

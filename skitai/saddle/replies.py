@@ -12,7 +12,7 @@ from skitai.errors import RemoteProtocolError
 from skitai.net import logs
 from skitai.saddle import compression, pages
 from skitai.saddle.contents import to_body
-from skitai.saddle.errors import HttpError, MissingSlash
+from skitai.saddle.errors import HttpError, MissingSlash, NothingReturned
 from skitai.saddle.response import WITHOUT_BODY
 from skitai.saddle.streams import Body, Stream
 from skitai.wire.fields import Fields
@@ -37,6 +37,8 @@ def finish(was: Was, content: Any) -> Reply:
     Raises:
         TypeError: it returned something that cannot be sent. Nothing was committed then.
     """
+    if content is None:
+        content = _for_none(was)
     body = content.encode() if content.__class__ is str else to_body(content)
     if isinstance(body, Stream):
         body.explain = partial(fail, was)
@@ -61,6 +63,19 @@ def finish(was: Was, content: Any) -> Reply:
     if body.__class__ is bytes and len(body) <= compression.MOST_PLAIN:
         return code, reason, fields, body
     return code, reason, fields, compression.encode(was, code, fields, body)
+
+
+def _for_none(was: Was) -> str:
+    """Return the content of a response whose function returned ``None``.
+
+    Raises:
+        NothingReturned: it has not said that its response is one without a body.
+    """
+    response = was.__dict__.get("response")
+    if response is not None and response.code in WITHOUT_BODY:
+        return ""
+    function = was.request.routed_function
+    raise NothingReturned("the app" if function is None else getattr(function, "__qualname__", repr(function)))
 
 
 def _commit(effects: list[Effect], body: bytes | Body) -> None:

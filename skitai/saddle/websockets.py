@@ -26,6 +26,7 @@ from skitai.saddle.endpoint import Endpoint
 from skitai.saddle.errors import MissingSlash, SetupError
 from skitai.saddle.lazy import lazy
 from skitai.saddle.service import Was
+from skitai.saddle.streams import Body
 from skitai.saddle.typed_names import query_fields
 from skitai.was._context import activate
 from skitai.wire import xmlrpc
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
     from skitai.saddle.app import Saddle
 
 _EVENT, _SOCKET = "websocket.event", "websocket"
+
+
+def is_configured(environ: dict[str, Any]) -> bool:
+    """Whether a function has said what its WebSocket shall be."""
+    return bool(environ.get("websocket.config") or environ.get("websocket_init"))
 
 
 class Encoding(NamedTuple):
@@ -117,6 +123,7 @@ class Conversation:
         "_point",
         "_room",
         "environ",
+        "is_answered",
     )
 
     def __init__(self, app: Saddle, exchange: Any, point: str, environ: dict[str, Any]) -> None:
@@ -129,10 +136,11 @@ class Conversation:
         self._message = self._room = ""
         self._encoding: Encoding | None = None
         self.environ = environ
+        self.is_answered = True
 
     # The handshake
 
-    def begin(self) -> tuple[int, str | None, Fields, bytes]:
+    def begin(self) -> tuple[int, str | None, Fields, bytes | Body]:
         """Run guards, hooks and the function as for a request, and return the response."""
         was = self._new_was(WS_EVT_INIT)
         self._exchange.was = was
@@ -140,20 +148,20 @@ class Conversation:
             self._endpoint = endpoint = self._find(was)
             self._args = self._read_query(was)
             args = {**dict.fromkeys(endpoint.arguments.required, ""), **self._args}
+            self.is_answered = self.is_answered and len(args) == len(self._args)
             was.request.args = AttributeDict(args)
-            status, reason, fields, body = replies.finish(was, endpoint.run(was))
+            content = endpoint.run(was)
+            # What a function returns that has configured a WebSocket is for nobody.
+            return replies.finish(was, "" if content is None and is_configured(self.environ) else content)
         except Exception as error:
-            status, reason, fields, body = replies.fail(was, error)
-        if not isinstance(body, bytes):
-            body.close()
-            body = b""
-        return status, reason, fields, body
+            return replies.fail(was, error)
 
     def _find(self, was: Was) -> Endpoint:
         table = self._app.table
         try:
             target, was.values = table.find(self._path, "GET")
         except MissingSlash:  # no client follows a redirect
+            self.is_answered = False
             target, was.values = table.find(self._path + "/", "GET")
         was.endpoint = endpoint = target if isinstance(target, Endpoint) else target.choose(None)
         return endpoint
@@ -188,6 +196,10 @@ class Conversation:
             if name not in self._args and name != self._message:
                 return f"Argument {name!r} is missing in the query."
         return ""
+
+    @property
+    def _is_strict(self) -> bool:
+        return bool(self._app.config["strict_arguments"])
 
     def _choose_encoding(self, detail: Any) -> Encoding | None:
         if detail == WS_MSG_GRPC:
@@ -225,7 +237,8 @@ class Conversation:
         was = self._new_was(event)
         was.endpoint = endpoint
         try:
-            return endpoint.function(was, **{**self._args, self._message: content})
+            args = {**self._args, self._message: content}
+            return endpoint.function(was, **endpoint.arguments.choose(args, self._is_strict))
         finally:
             was.end()
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from skitai.errors import RemoteProtocolError
+from skitai.errors import RemoteProtocolError, RequestBodyFailed
 from skitai.saddle.replies import HTML, Reply
 from skitai.saddle.response import WITHOUT_BODY
 from skitai.saddle.streams import Stream
@@ -68,6 +68,9 @@ class WsgiExchange:
         if length.isdigit():
             return _Limited(stream, int(length))
         # Without a length only a server that ends the stream itself may be read from.
+        outer = getattr(environ.get("skitai.was"), "exchange", None)
+        if outer is not None:
+            return stream if outer.body is not None else None
         is_chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
         return stream if is_chunked and environ.get("wsgi.input_terminated") else None
 
@@ -155,12 +158,12 @@ class _Limited(io.RawIOBase):
         """Read up to ``size`` bytes.
 
         Raises:
-            RemoteProtocolError: the body ended before its Content-Length.
+            RequestBodyFailed: the body ended before its Content-Length.
         """
         size = self._left if size is None or size < 0 else min(size, self._left)
         data: bytes = self._stream.read(size) if size else b""
         if size and not data:
-            raise RemoteProtocolError("the request body ended early")
+            raise RequestBodyFailed("the request body ended early")
         self._left -= len(data)
         return data
 

@@ -90,4 +90,9 @@ def _piece(piece: Any) -> Any:
 
 
 def _as_bytes(piece: Any) -> bytes:
-    return piece.encode("utf-8") if isinstance(piece, str) else bytes(piece)
+    if isinstance(piece, str):
+        return piece.encode("utf-8")
+    # Not whatever bytes() takes: of an int it would make so many zero bytes.
+    if isinstance(piece, (bytes, bytearray, memoryview)):
+        return bytes(piece)
+    raise TypeError(f"a body gives bytes or str, and this one gave {type(piece).__name__}")

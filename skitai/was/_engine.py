@@ -5,13 +5,13 @@ A native thread has a hub of its own, and so pools of its own: sockets and watch
 
 from __future__ import annotations
 
-import os
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import get_hub
 
+from skitai.net import forks
 from skitai.net.timers import Sweep
 from skitai.wire.auth import Authorization, Credentials
 
@@ -128,4 +128,4 @@ def _forget_process() -> None:
         _engines.discard(engine)
 
 
-os.register_at_fork(after_in_child=_forget_process)
+forks.forget_in_child(_forget_process)

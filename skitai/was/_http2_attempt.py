@@ -9,13 +9,12 @@ from skitai.errors import ConnectionFailed, ReadTimeout, WriteTimeout
 from skitai.net import faults
 from skitai.net import pool as workers
 from skitai.net.turns import Stint
-from skitai.was import _settings
+from skitai.was import _decoding, _settings
 from skitai.was._http2_connection import Http2Connection
 from skitai.was._http2_stream import Http2Stream, Http11Required, NotProcessed
 from skitai.was._http_call import IDEMPOTENT
-from skitai.wire.codings import ContentDecoder
 from skitai.wire.events import ResponseHead
-from skitai.wire.fields import Fields, find
+from skitai.wire.fields import Fields
 from skitai.wire.http2.coders import Raw
 from skitai.wire.http2.errors import Code
 from skitai.wire.http2.heads import raw_fields
@@ -43,7 +42,6 @@ class Http2Attempt:
         self._pool = connection.pool
         self._sweep = connection.pool.engine.sweep
         self._head: ResponseHead | None = None
-        self._decoder: ContentDecoder | None = None
         self._content = bytearray()
         self._is_sending = False
         self._unsent = 0
@@ -111,12 +109,6 @@ class Http2Attempt:
         self._extend(attempt)
         if head.status >= 200:
             self._head = head
-            coding = find(head.fields, "content-encoding")
-            if coding:
-                try:
-                    self._decoder = ContentDecoder(coding, _settings.current.body_bytes)
-                except Exception as error:  # whatever is wrong with an answer must reach whoever waits for it
-                    self.give_up(error)
 
     def data_received(self, content: bytes, size: int) -> None:
         """See :class:`StreamUser`."""
@@ -125,8 +117,6 @@ class Http2Attempt:
             return
         self._extend(self._attempt)
         try:
-            if self._decoder is not None:
-                content = self._decoder.decode(content)
             most = _settings.current.body_bytes
             if len(self._content) + len(content) > most:
                 raise BodyTooLarge(f"the answer is larger than {most} bytes")
@@ -137,16 +127,10 @@ class Http2Attempt:
 
     def ended(self, trailers: Fields | None) -> None:
         """See :class:`StreamUser`."""
-        try:
-            if self._decoder is not None:
-                self._decoder.end()
-        except Exception as error:
-            self.failed(error)
-            return
         attempt, head = self._leave(), self._head
         if attempt is not None and head is not None:
             content, self._content = bytes(self._content), bytearray()
-            attempt.answer(head, content)
+            _decoding.answer(attempt, head, content)
 
     def failed(self, error: Exception) -> None:
         """See :class:`StreamUser`."""

@@ -12,8 +12,7 @@ from skitai.net import pool as workers
 from skitai.net.channel import Channel
 from skitai.net.stream import Stream
 from skitai.net.turns import Stint
-from skitai.was import _settings
-from skitai.wire.codings import ContentDecoder
+from skitai.was import _decoding, _settings
 from skitai.wire.fields import Fields, find
 from skitai.wire.http1 import END, LAST_CHUNK, Data, ResponseHead, ResponseReader, chunk
 from skitai.wire.outcomes import BodyTooLarge
@@ -37,7 +36,7 @@ class HttpConnection:
     """
 
     __slots__ = (
-        "_attempt", "_content", "_decoder", "_head", "_is_sending", "_keep_time", "_pool", "_reader", "_stream",
+        "_attempt", "_content", "_head", "_is_sending", "_keep_time", "_pool", "_reader", "_stream",
         "_unsent", "_uses", "deadline",
     )  # fmt: skip
 
@@ -46,7 +45,6 @@ class HttpConnection:
         self._attempt: HttpAttempt | None = None
         self._reader: ResponseReader | None = None
         self._head: ResponseHead | None = None
-        self._decoder: ContentDecoder | None = None
         self._content: bytes | bytearray = b""
         self._is_sending = False
         self._unsent = 0
@@ -181,19 +179,12 @@ class HttpConnection:
             if type(event) is Data:
                 self._add(event.content)
             elif event is END:
-                if self._decoder is not None:
-                    self._decoder.end()
                 return True
             elif isinstance(event, ResponseHead):
                 self._head = event
-                coding = find(event.fields, "content-encoding")
-                if coding:
-                    self._decoder = ContentDecoder(coding, _settings.current.body_bytes)
         return False
 
     def _add(self, content: bytes) -> None:
-        if self._decoder is not None:
-            content = self._decoder.decode(content)
         most = _settings.current.body_bytes
         if len(self._content) + len(content) > most:
             raise BodyTooLarge(f"the answer is larger than {most} bytes")
@@ -214,7 +205,7 @@ class HttpConnection:
         head = self._head
         assert head is not None  # END comes after a head
         can_keep = can_keep and not self._stream.unsent and head.status != 101
-        self._attempt = self._reader = self._head = self._decoder = None
+        self._attempt = self._reader = self._head = None
         # First give the connection on, then the answer: whoever is woken by it may want a connection at once.
         try:
             if can_keep and not self._stream.has_ended:
@@ -223,7 +214,7 @@ class HttpConnection:
             else:
                 self._end()
         finally:
-            attempt.answer(head, content)
+            _decoding.answer(attempt, head, content)
 
     # Ending
 
@@ -269,7 +260,7 @@ class HttpConnection:
 
     def _fail(self, error: Exception) -> None:
         attempt = self._attempt
-        self._attempt = self._reader = self._head = self._decoder = None
+        self._attempt = self._reader = self._head = None
         self._content = b""
         try:
             self._end()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping
-from email.message import Message
-from http.cookies import CookieError, SimpleCookie
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Self
 
 from skitai.was._result import Node, Result
 from skitai.wire import outcomes
+from skitai.wire.codings import left_over
 from skitai.wire.fields import find
 from skitai.wire.http1 import ResponseHead
 from skitai.wire.masking import mask_field
+from skitai.wire.parameters import read_parameters, read_set_cookie
 
 if TYPE_CHECKING:
     from skitai.was._call import Call
@@ -111,10 +112,15 @@ class HttpResult(Result):
     @property
     def text(self) -> str:
         """The body decoded by the charset of its content type, else as UTF-8; what does not decode becomes U+FFFD."""
-        try:
-            return self._content.decode(self.encoding, "replace")
-        except LookupError:  # a charset that does not exist
-            return self._content.decode("utf-8", "replace")
+        return _decode_text(self._content, self.encoding)
+
+    @property
+    def undecoded(self) -> str:
+        """The content codings that were not undone, because they are not known: ``content`` is as the server sent it.
+
+        ``""`` when there are none. Some servers say ``UTF-8`` or ``none`` there, which is no coding at all.
+        """
+        return left_over(self.get_header("content-encoding"))
 
     @property
     def encoding(self) -> str:
@@ -135,7 +141,7 @@ class HttpResult(Result):
         """
         if self.status != outcomes.NORMAL:
             raise ValueError(f"no answer to read JSON from: {self.code} {self.reason}")
-        return _load_json(self._content)
+        return _load_json(self._content, self.encoding)
 
     # The header section
 
@@ -165,10 +171,7 @@ class HttpResult(Result):
         value = self.get_header(name)
         if value is None:
             return default, {}
-        message = Message()
-        message["content-type"] = value
-        parameters = message.get_params([])
-        return value.partition(";")[0].strip(), {str(key).lower(): str(text) for key, text in parameters[1:]}
+        return read_parameters(value)
 
     @property
     def cookies(self) -> dict[str, str]:
@@ -176,10 +179,9 @@ class HttpResult(Result):
         values = self.headers.get("set-cookie", [])
         found: dict[str, str] = {}
         for value in [values] if isinstance(values, str) else values:
-            try:
-                found.update((name, morsel.value) for name, morsel in SimpleCookie(value).items())
-            except CookieError:
-                continue
+            cookie = read_set_cookie(value)
+            if cookie is not None:
+                found[cookie[0]] = cookie[1]
         return found
 
     def _decode(self) -> Any:
@@ -189,13 +191,32 @@ class HttpResult(Result):
             return b""
         kind = self.get_header("content-type") or ""
         if kind.lower().startswith("application/json"):
-            return _load_json(self._content)
+            return _load_json(self._content, self.encoding)
         return self._content
 
 
-def _load_json(content: bytes) -> Any:
+#: Codecs of Python that are none of text on the web, or that hide ASCII in other bytes.
+_NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+
+
+def _decode_text(content: bytes, charset: str) -> str:
+    """Decode by a charset that a server has named; by UTF-8 when there is no such charset. Never raises."""
     try:
-        return json.loads(content)
+        codec = codecs.lookup(charset)
+        if codec.name.replace("_", "-") not in _NO_CHARSETS:
+            return content.decode(codec.name, "replace")
+    except (LookupError, ValueError, TypeError):  # unknown, none of text, or with a NUL in its name
+        pass
+    return content.decode("utf-8", "replace")
+
+
+def _load_json(content: bytes, charset: str) -> Any:
+    """Read JSON as UTF-8, -16 or -32 (RFC 8259 section 8.1); when it is none of these, by the charset of its type."""
+    try:
+        try:
+            return json.loads(content)
+        except UnicodeDecodeError:
+            return json.loads(_decode_text(content, charset))
     except RecursionError as error:  # the decoder of the standard library descends as deep as its document is
         raise ValueError("the JSON document is nested too deep") from error
 

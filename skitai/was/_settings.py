@@ -37,6 +37,9 @@ class ClientSettings:
     mongodb_auth_source: str = "admin"
     # Bytes of one answer after its content coding is undone, or of the documents of one; more: status 2, code 718.
     body_bytes: int = 256 * MIB
+    # How many times as large as its body an answer may become when its content coding is undone, beyond the first
+    # 16 MiB; more: status 2, code 718.
+    decode_ratio: float = 1_000.0
     # Bytes of one message of gRPC, packed and unpacked; more: its call ends with RESOURCE_EXHAUSTED.
     grpc_message_bytes: int = 4 * MIB
     # Certificates are checked against the system's authorities (True), this PEM file (a string), or not at all (False).

@@ -14,7 +14,7 @@ from gevent import get_hub, getcurrent
 from gevent.event import AsyncResult
 
 from skitai.errors import ConnectTimeout
-from skitai.net import logs
+from skitai.net import forks, logs
 from skitai.net import pool as workers
 from skitai.was import _settings, _sqlite_threads
 from skitai.was._db_connection import Answer, Command
@@ -266,7 +266,7 @@ def _drop_all() -> None:
         connection.drop()
 
 
-os.register_at_fork(after_in_child=_drop_all)
+forks.forget_in_child(_drop_all)
 
 
 def _close_all() -> None:

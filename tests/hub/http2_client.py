@@ -54,11 +54,16 @@ class Http2Client:
         if engine is None:
             self.engine.begin()
         self.answers: dict[int, Answer] = {}
-        self.goodbye: GoAwayReceived | None = None
+        self.goodbyes: list[GoAwayReceived] = []
         self.is_closed = False
         self.pings = 0  # that the server sent
         self._is_reading = is_reading
         self.flush()
+
+    @property
+    def goodbye(self) -> GoAwayReceived | None:
+        """The last GOAWAY."""
+        return self.goodbyes[-1] if self.goodbyes else None
 
     def flush(self) -> None:
         data = self.engine.data_to_send()
@@ -125,7 +130,7 @@ class Http2Client:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, GoAwayReceived):
-            self.goodbye = event
+            self.goodbyes.append(event)
         assert not isinstance(event, ConnectionBroken), event
         answer = self.answers.get(getattr(event, "stream", 0))
         if answer is None:

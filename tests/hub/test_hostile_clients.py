@@ -207,7 +207,7 @@ def test_a_client_that_takes_bytes_as_fast_as_they_come(serve, files, monkeypatc
 def test_a_client_that_sends_and_reads_at_once(serve, app, framing):
     """The response begins before the request has ended, and each waits for the other at times."""
     body = bytes(range(256)) * 16_000
-    server = serve(app)
+    server = serve(app, spool_bodies=False)
     client = server.connect(receive_buffer=4096)
 
     def send() -> None:
@@ -291,7 +291,7 @@ def test_an_endless_head_is_refused_before_it_fills_the_memory(serve, app, other
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_a_gigabyte_for_an_app_that_does_not_read(serve, app, until, framing, others_are_served):
     """Answered at once; what the client goes on sending is read for a moment and then refused."""
-    server = serve(app, limits={"body_bytes": 2_000_000_000})
+    server = serve(app, limits={"body_bytes": 2_000_000_000}, spool_bodies=False)
     client = server.connect()
     field = "Content-Length: 1000000000" if framing == "length" else "Transfer-Encoding: chunked"
     client.send(f"POST /hello HTTP/1.1\r\nHost: test\r\n{field}\r\n\r\n")

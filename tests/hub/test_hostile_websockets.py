@@ -263,7 +263,10 @@ def test_what_came_before_the_end_of_input_comes_first(serve: Serve, knock: Call
     assert seen == [skitai.WS_EVT_OPEN, *map(str, range(500)), skitai.WS_EVT_CLOSE]
 
 
-@pytest.mark.parametrize("ending", [frame(0x88, b"\x03\xe8", True), frame(0x83, b"", True), None])
+ENDINGS = {"close": frame(0x88, b"\x03\xe8", True), "unknown": frame(0x83, b"", True), "nothing": None}
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 def test_client_that_ends_and_takes_nothing(
     serve: Serve, knock: Callable[..., RawClient], ending: bytes | None
 ) -> None:

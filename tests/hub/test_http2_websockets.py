@@ -211,7 +211,7 @@ def test_failing_app_and_broken_frames_leave_the_other_streams_alone(serve: Serv
         ("/app", [(":protocol", "connect-udp")], 501),
         ("/app", [*ASKING, ("origin", "https://elsewhere.example")], 403),
         ("/app", [*ASKING, ("sec-websocket-protocol", "a b")], 400),
-        ("/app/plain", ASKING, 500),
+        ("/app/plain", ASKING, 405),
         ("/app/refusing", ASKING, 302),
         ("/app", [(":protocol", "WebSocket"), ASKING[1]], 200),
     ],

@@ -186,7 +186,7 @@ def test_a_response_that_began_before_its_request_turned_bad_ends_the_connection
         went_bad.wait()
         return [b"last"]
 
-    client = serve(app).connect()
+    client = serve(app, spool_bodies=False).connect()
     client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
     client.send(b"11000\r\n" + b"b" * 0x11000 + b"\r\n")
     head = client.read_head()

@@ -346,15 +346,15 @@ def test_connection_goes_on_after_a_refusal(serve: Serve) -> None:
 @pytest.mark.row("WS-01", "WS-02")
 def test_unknown_paths_and_functions_that_know_no_websocket(serve: Serve) -> None:
     app = Flask(__name__)
-    app.add_url_rule("/page", view_func=lambda: "a page")
+    app.add_url_rule("/page", endpoint="page", view_func=lambda: "a page")
     app.add_url_rule("/breaks", endpoint="breaks", view_func=lambda: 1 / 0)
     app.config["PROPAGATE_EXCEPTIONS"] = True
     running = serve(app)
-    for path, status in (("/nowhere", 404), ("/page", 500), ("/breaks", 500)):
+    for path, status in (("/nowhere", 404), ("/page", 200), ("/breaks", 500)):
         with pytest.raises(InvalidStatus) as raised, talk(running.port, path):
             pass
         assert raised.value.response.status_code == status
-    assert "configured none" in running.app_text()
+        assert ("[expt:" in running.app_text()) == (path == "/breaks")
 
 
 @pytest.mark.parametrize("config", [(99, 60, None), "simple", (1, "long", None), (1, 60, None, 4)])
@@ -453,6 +453,7 @@ def test_text_binary_fragments_and_control_frames(serve: Serve, knock: Knock) ->
         (frame(0x88, b"\x03", True), 1002),
         (b"\x82\xff" + (1 << 40).to_bytes(8, "big") + bytes(4), 1009),
     ],
+    ids=["not masked", "not UTF-8", "reserved bit", "unknown", "short close", "too large"],  # their masks are random
 )
 def test_clients_that_break_the_rules(serve: Serve, data: bytes, code: int, knock: Knock) -> None:
     running = serve(echo)

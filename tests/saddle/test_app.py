@@ -47,6 +47,7 @@ def test_documented_defaults(app) -> None:
         "max_upload_file_size": 20_000_000,
         "max_grpc_message_size": 4 * 1024 * 1024,
         "max_form_fields": 1000,
+        "strict_arguments": False,
         "max_multicall": 1000,
     }
 

@@ -86,7 +86,11 @@ def test_options_of_a_route(app, visit) -> None:
 
 
 @pytest.mark.row("SAD-CORS-01", "SAD-CORS-06")
-@pytest.mark.parametrize("allowed", [THERE, [ELSEWHERE, THERE], (THERE,), {THERE, ELSEWHERE}, THERE.upper()], ids=str)
+@pytest.mark.parametrize(
+    "allowed",
+    [THERE, [ELSEWHERE, THERE], (THERE,), {THERE, ELSEWHERE}, THERE.upper()],
+    ids=["text", "list", "tuple", "set", "upper case"],
+)
 def test_one_origin_or_several(app, visit, written, allowed) -> None:
     app.access_control_allow_origin = allowed
     calls = post(app)

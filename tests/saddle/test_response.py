@@ -593,12 +593,28 @@ def test_a_body_of_unknown_length_is_chunked_or_ends_the_connection(app, run) ->
 @pytest.mark.row("SAD-RESP-26")
 def test_empty_content_has_no_type(app, run) -> None:
     app.route("/")(lambda was: "")
-    app.route("/none")(lambda was: None)
     server = run({"": app})
-    for path in ("/", "/none"):
-        response = server.request("GET", path, [("Host", "test")])
-        assert (response.status, response.headers["Content-Length"]) == (200, "0")
-        assert response.headers["Content-Type"] is None
+    response = server.request("GET", "/", [("Host", "test")])
+    assert (response.status, response.headers["Content-Length"]) == (200, "0")
+    assert response.headers["Content-Type"] is None
+
+
+@pytest.mark.row("WSGI-12")
+def test_a_function_that_returns_nothing_is_500_and_named(app, visit, written) -> None:
+    @app.route("/none")
+    def forgot_to_return(was):
+        "nothing".upper()
+
+    @app.route("/done")
+    def done(was):
+        was.response.set_status("204 No Content")
+
+    client = visit(app)
+    answer = client.get("/none")
+    assert answer.status == 500
+    assert "forgot_to_return returned None" in answer.text
+    assert "forgot_to_return returned None" in written.app
+    assert (client.get("/done").status, client.get("/done").text) == (204, "")
 
 
 @pytest.mark.row("SAD-RESP-28")

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -559,7 +560,72 @@ def test_the_file_is_on_disk_while_it_arrives_and_gone_with_its_client(app, run,
         f"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {len(data)}\r\nContent-Type: {TYPE['Content-Type']}\r\n"
     )
     sock.sendall(head.encode() + b"\r\n" + data[:400_000])
-    until(lambda: [each for each in temporary.iterdir() if each.stat().st_size > 100_000])
+    until(lambda: [size for size in unnamed_in(temporary) if size > 100_000])
+    assert os.listdir(temporary) == []  # no way to end the process leaves it there
     sock.close()
-    until(lambda: not os.listdir(temporary))
+    until(lambda: not unnamed_in(temporary))
     assert seen == []
+
+
+def unnamed_in(directory: Path) -> list[int]:
+    """Sizes of the open files of a directory that have no name."""
+    sizes = []
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{number}").startswith(f"{directory}/#"):
+                sizes.append(os.stat(f"/proc/self/fd/{number}").st_size)
+    return sizes
+
+
+@pytest.mark.row("SAD-UPLOAD-02")
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("can_link", [True, False])
+def test_a_file_has_a_name_when_the_app_asks_for_it(
+    app, visit, temporary, target, monkeypatch, count, can_link
+) -> None:
+    """Alone it gets one without a copy; with others, or where that cannot be, a copy."""
+    if not can_link:
+        monkeypatch.setattr(os, "link", lambda *args, **options: (_ for _ in ()).throw(OSError(18, "cross-device")))
+    seen = []
+
+    @app.route("/upload")
+    def upload(was, **form):
+        assert os.listdir(temporary) == []
+        texts = [repr(file) for file in form.values()]
+        assert os.listdir(temporary) == []
+        for file, text in zip(form.values(), texts, strict=True):
+            assert text == f"<File {file.name} ({file.size} bytes, {file.mimetype}) saved as {file.path}>" == str(file)
+            assert subprocess.check_output(["cat", file.path]) == file.read()
+        assert len(os.listdir(temporary)) == count
+        saved = [Path(file.save(target)).read_bytes() for file in form.values()]
+        seen.append(([file.read() for file in form.values()], saved))
+        return "done"
+
+    files = [(f"f{number}", named(f"content {number}".encode(), f"{number}.txt")) for number in range(count)]
+    assert visit(app).post("/upload", files=files).text == "done"
+    contents = [f"content {number}".encode() for number in range(count)]
+    assert seen == [(contents, contents)]
+    assert os.listdir(temporary) == [] and unnamed_in(temporary) == []
+
+
+def test_many_files_of_one_form_take_one_descriptor(app, visit, temporary, target) -> None:
+    counts = []
+
+    @app.route("/upload")
+    def upload(was, **form):
+        counts.append(len(unnamed_in(temporary)))
+        return str([Path(file.save(target)).read_bytes() == file.read() for file in form.values()].count(True))
+
+    files = [(f"f{number}", named(str(number).encode() * 1000, "x")) for number in range(300)]
+    assert visit(app).post("/upload", files=files).text == "300"
+    assert counts == [1]
+
+
+def test_what_an_app_writes_to_the_path_is_what_it_saves(app, visit, temporary, target) -> None:
+    @app.route("/upload")
+    def upload(was, file):
+        Path(file.path).write_bytes(b"changed")
+        return Path(file.save(target)).read_bytes() + file.read()
+
+    assert visit(app).post("/upload", files={"file": named(b"x", "x")}).text == "changedchanged"
+    assert os.listdir(temporary) == []

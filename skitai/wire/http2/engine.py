@@ -504,6 +504,15 @@ class Http2Engine:
             self._limit = self.last
             self._out += frames.goaway(self.last, code)
 
+    def announce_going_away(self) -> None:
+        """Ask the peer to open no new streams soon, and take those that are on their way (section 6.8).
+
+        :meth:`go_away` follows when the peer has heard of it, one round trip later.
+        """
+        if self._limit is None and not self.is_broken:
+            self._out += self._h2.data_to_send()
+            self._out += frames.goaway(frames.MAX_STREAM, Code.NO_ERROR)
+
     @property
     def has_gone_away(self) -> bool:
         """Whether :meth:`go_away` was called."""

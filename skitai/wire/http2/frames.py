@@ -24,6 +24,8 @@ PADDED: Final = 0x8
 
 #: The largest payload that we take, which is what every peer may send without being asked (section 6.5.2).
 MAX_FRAME_SIZE: Final = 16_384
+#: The highest number of a stream (section 5.1.1).
+MAX_STREAM: Final = 0x7FFFFFFF
 #: CONTINUATION frames of one header section. A section that is not too large fits in five.
 MOST_CONTINUATIONS: Final = 16
 
