@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from skitai.errors import ClientDisconnected, LocalProtocolError, RemoteProtocolError
 from skitai.hub.connection import MOST_AT_ONCE
 from skitai.hub.websocket_carrier import ConnectionCarrier
+from skitai.net import faults
 from skitai.net.turns import Stint
 from skitai.wire.fields import Fields
 from skitai.wire.http1 import RequestHead, chunk, last_chunk
@@ -476,9 +477,12 @@ class Http1Exchange(Exchange):
 
     def _ended(self, keep_alive: bool) -> None:
         self.is_finished = True
-        if self.began:
-            self._log()
-        self.session.finished(self, keep_alive)
+        try:
+            if self.began:
+                self._log()
+            self.session.finished(self, keep_alive)
+        except Exception as error:  # else the connection would wait for the end of this response
+            faults.escaped(self.connection.break_off, error)
 
     def _begun(self) -> ResponseHead:
         if self._response is None:
