@@ -183,6 +183,16 @@ def test_a_pause_is_over_when_its_call_is_cancelled(peers: Peers, monkeypatch: p
     assert not pool._pausing
 
 
+def test_a_pause_is_no_longer_than_the_call(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_http_attempt, "PAUSE", 60.0)
+    wasc.configure(total_time=0.1)
+    counting, seen = Counting(), []
+    result = was.get(http2(peers, refusing(0, counting, seen)).url()).getwait(5)
+    assert (result.status, result.code) == (2, 702)
+    assert len(seen) == 1
+    pool_is_empty()
+
+
 def test_a_stream_that_goes_on_for_long_leaves_room_elsewhere(peers: Peers) -> None:
     """What one connection refuses because of it, another one takes."""
     forever, seen = Event(), []
