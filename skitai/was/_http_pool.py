@@ -89,7 +89,7 @@ class HttpPool:
         self._connect_more()
 
     def submit_later(self, attempt: HttpAttempt, seconds: float) -> None:
-        """Send ``attempt`` in ``seconds``, to the exactness of the sweep; or let it end, when its time is over before."""
+        """Send ``attempt`` in ``seconds``, to the exactness of the sweep; let it end when its time is over before."""
         attempt.queue = self
         until = min(time.monotonic() + seconds, attempt.ends_by)
         self._pausing[attempt] = pause = _Pause(self, attempt, until)
