@@ -42,6 +42,7 @@ class Options:
     spool_bodies: bool = True
     max_ages: Mapping[str, int] = field(default_factory=dict)
     dot_files: bool = False
+    h2c: bool = True
     rcache_objmax: int = 100
     certfile: str | None = None
     keyfile: str | None = None
@@ -89,6 +90,7 @@ class Options:
             blocked_loop=self.blocked_loop,
             max_ages=tuple(self.max_ages.items()),
             dot_files=self.dot_files,
+            h2c=self.h2c,
             hsts=self.tls_settings().hsts,
         )
 
@@ -140,6 +142,7 @@ class Options:
         _require(isinstance(self.spool_bodies, bool), "spool_bodies", self.spool_bodies, "True or False")
         _require(_is_count(self.rcache_objmax), "rcache_objmax", self.rcache_objmax, "0 or a whole number above")
         _require(isinstance(self.dot_files, bool), "dot_files", self.dot_files, "True or False")
+        _require(isinstance(self.h2c, bool), "h2c", self.h2c, "True or False")
         if self.keyfile and not self.certfile:
             raise ConfigurationError("keyfile without certfile: give skitai.run(certfile=..., keyfile=...)")
 

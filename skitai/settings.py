@@ -117,6 +117,9 @@ class ServerSettings:
     # Whether static mounts serve files whose name, or that of a directory above, begins with a dot, as .env and
     # .git/config. Without it there is no such file for clients, but below /.well-known/ (RFC 8615).
     dot_files: bool = False
+    # Whether ports without TLS speak HTTP/2 too: by prior knowledge, and behind "Upgrade: h2c". A proxy that passes
+    # this field on makes a tunnel by it, through which clients send what it never sees.
+    h2c: bool = True
     # Seconds in the Strict-Transport-Security of every response; 0 sends none. For servers that speak TLS only.
     hsts: int = 0
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from skitai.errors import ClientDisconnected, LocalProtocolError, RemoteProtocolError
 from skitai.hub.connection import MOST_AT_ONCE
 from skitai.hub.websocket_carrier import ConnectionCarrier
+from skitai.net import faults
 from skitai.net.turns import Stint
 from skitai.wire.fields import Fields
 from skitai.wire.http1 import RequestHead, chunk, last_chunk
@@ -211,7 +212,10 @@ class Exchange:
             raise ClientDisconnected("the client closed the connection")
         stint = self._stint
         if stint is None:
-            self._stint = Stint()  # the time of the first part is that of the call, as in all others
+            self._stint = stint = Stint()  # the time of the first part is that of the call, as in all others
+            # Whoever handed this request on may have many more, and it is in their turn that this runs: with a slice
+            # for each, the last of fifty streams began after three seconds.
+            stint.give_way()
             return
         stint.share()
         if self.is_gone:
@@ -476,9 +480,12 @@ class Http1Exchange(Exchange):
 
     def _ended(self, keep_alive: bool) -> None:
         self.is_finished = True
-        if self.began:
-            self._log()
-        self.session.finished(self, keep_alive)
+        try:
+            if self.began:
+                self._log()
+            self.session.finished(self, keep_alive)
+        except Exception as error:  # else the connection would wait for the end of this response
+            faults.escaped(self.connection.break_off, error)
 
     def _begun(self) -> ResponseHead:
         if self._response is None:

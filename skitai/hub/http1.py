@@ -139,6 +139,8 @@ class Http1Session:
         """The first bytes of a connection tell its protocol (RFC 9113 sections 3.2 and 3.3)."""
         begin = self._reader.leftover + data
         agreed = self._connection.transport.protocol
+        if agreed is None and not self._connection.server.settings.h2c:
+            agreed = "http/1.1"
         if agreed is None and len(begin) < len(PREFACE) and PREFACE.startswith(begin):
             self._reader.feed(data)  # an HTTP/1.1 request may begin with P as well
             return
@@ -155,6 +157,8 @@ class Http1Session:
         connection, head = self._connection, exchange.head
         settings = head.environ.get("HTTP_HTTP2_SETTINGS")
         if settings is None or "h2c" not in tokens(head.upgrade or "") or connection.listener.tls is not None:
+            return False
+        if not connection.server.settings.h2c:
             return False
         upgraded = upgraded_head(head)
         try:

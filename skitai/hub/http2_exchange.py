@@ -11,6 +11,7 @@ from gevent.event import Event
 from skitai.errors import ClientDisconnected, LocalProtocolError
 from skitai.hub.connection import MOST_AT_ONCE
 from skitai.hub.exchange import Exchange
+from skitai.net import faults
 from skitai.net.timers import TICK, sweep
 from skitai.wire.events import RequestHead
 from skitai.wire.fields import Fields
@@ -374,9 +375,12 @@ class Http2Exchange(Exchange):
     def _ended(self) -> None:
         self.is_finished = True
         self.window_opened()  # for a greenlet that was sending when another one ended the response
-        if self.began:
-            self._log()
-        self.session.finished(self)
+        try:
+            if self.began:
+                self._log()
+            self.session.finished(self)
+        except Exception as error:  # else it would count as one of the connection for ever
+            faults.escaped(self.connection.break_off, error)
 
     def __repr__(self) -> str:
         return f"<Http2Exchange {self.number} on stream {self.stream} {self.method} {mask(self.target)} {self.status}>"

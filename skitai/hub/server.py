@@ -152,23 +152,24 @@ class Server:
         self.is_stopping = True
         for listener in self._listeners:
             listener.stop()
+        # What one of them raises must not keep the server from stopping.
         for connection in list(self._connections):
-            connection.session.drain()
+            faults.guarded(connection.session.drain)
         if self._connections:
             self._stopped_last.wait(min(LAST_REQUEST, drain))
             for connection in list(self._connections):
-                connection.session.end_drain()
+                faults.guarded(connection.session.end_drain)
             left = began + drain - time.monotonic()
             if left > 0:
                 wait([self._stopped_last, self._is_hastened], timeout=left, count=1)
             for connection in list(self._connections):
-                gevent.get_hub().loop.run_callback(self._close_if_idle, connection)
+                gevent.get_hub().loop.run_callback(faults.guarded, self._close_if_idle, connection)
             self._stopped_last.wait(max(0.0, began + grace - time.monotonic()))
         for connection in list(self._connections):
             say_goodbye = getattr(connection.session, "say_goodbye", None)
             if say_goodbye is not None:
-                say_goodbye()
-            connection.abort()
+                faults.guarded(say_goodbye)
+            faults.guarded(connection.abort)
         gevent.sleep(0.001)  # apps may be told of WebSockets that were cut off
         if self.rooms.backplane is not None:
             self.rooms.backplane.stop()

@@ -22,6 +22,7 @@ from gevent.threadpool import ThreadPool
 
 from skitai.errors import RemoteProtocolError
 from skitai.hub.body import HIGH_WATER, add_part
+from skitai.net import faults
 
 if TYPE_CHECKING:
     from skitai.hub.complaints import Complaints
@@ -83,9 +84,11 @@ class Disk:
 
     def _finish(self, done: Done, result: AsyncResult[OSError | None]) -> None:
         self._busy -= 1
-        if self._waiting:
-            self._start(*self._waiting.popleft())
-        done(result.value)
+        try:
+            if self._waiting:
+                self._start(*self._waiting.popleft())
+        finally:
+            faults.guarded(done, result.value)
 
 
 def _catch(job: Job) -> OSError | None:
@@ -93,6 +96,8 @@ def _catch(job: Job) -> OSError | None:
         job()
     except OSError as error:  # gevent prints what leaves a function in a thread
         return error
+    except Exception as error:  # what was to be written is not: that must not pass for success
+        return OSError(errno.EIO, repr(error))
     return None
 
 
@@ -189,7 +194,7 @@ class Spool:
             self.error = self._disk.refuse(error)
         if self.error is None:
             self._write()
-        self._on_progress()
+        faults.guarded(self._on_progress)
 
     def _close(self) -> None:
         if self._file is not None:

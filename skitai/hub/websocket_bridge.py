@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gevent import get_hub
 
 from skitai.hub.connection import READ, WRITE
-from skitai.net import forks
+from skitai.net import faults, forks
 from skitai.net.timers import NEVER, TICK, sweep
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Bridge:
         """See :class:`~skitai.hub.websocket_carrier.Carried`."""
         if not self._is_over:
             sweep.watch(self)
-            self._reader.start(self._on_readable)
+            self._reader.start(faults.guarded, self._on_readable)
 
     # From the client
 
@@ -93,7 +93,7 @@ class Bridge:
     def carrier_drained(self) -> None:
         """See :class:`~skitai.hub.websocket_carrier.Carried`."""
         if not self._is_over and self._carrier.unsent <= _HIGH_WATER and not self._reader.active:
-            self._reader.start(self._on_readable)
+            self._reader.start(faults.guarded, self._on_readable)
 
     def expire(self) -> None:
         """See :class:`~skitai.hub.websocket_carrier.Carried`: the client took nothing for too long, unless it did."""
@@ -116,6 +116,10 @@ class Bridge:
         """See :class:`~skitai.hub.websocket_carrier.Carried`: only the app could say something."""
 
     # The app
+
+    def break_off(self, error: BaseException) -> None:
+        """See :class:`skitai.net.faults.Breakable`."""
+        self._carrier.abort()
 
     def _on_readable(self) -> None:
         try:
@@ -154,7 +158,7 @@ class Bridge:
             self._unsent = 0
         if queue:
             if not self._writer.active:
-                self._writer.start(self._on_writable)
+                self._writer.start(faults.guarded, self._on_writable)
         else:
             self._writer.stop()
             if self._has_input_ended:

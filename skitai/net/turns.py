@@ -103,6 +103,14 @@ class Stint:
         self._iteration = self._loop.iteration
         self._began = perf_counter()
 
+    def give_way(self) -> None:
+        """Let all others have their turn, if some wait for theirs. Never in the hub."""
+        turns = self._turns
+        if turns.is_over:
+            turns.wait()
+            self._iteration = self._loop.iteration
+            self._began = perf_counter()
+
     def share(self) -> None:
         """Let all others have their turn, when this greenlet has had more of one than its share. Never in the hub."""
         iteration = self._loop.iteration

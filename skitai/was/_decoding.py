@@ -25,6 +25,7 @@ def answer(attempt: HttpAttempt, head: ResponseHead, content: bytes) -> None:
     Args:
         content: the body as it came.
     """
+    attempt.connection = None  # it may be another attempt's by now: a cancel must not end that one
     coding = find(head.fields, "content-encoding")
     if not coding or not content:
         attempt.answer(head, content)
@@ -52,6 +53,8 @@ def _go_on(attempt: HttpAttempt, head: ResponseHead, pieces: Iterator[bytes], fo
         for piece in pieces:
             found.append(piece)
             stint.share()
+            if attempt.is_over:  # cancelled
+                return
     except Exception as error:
         attempt.fail(error)
         return

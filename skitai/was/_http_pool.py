@@ -89,16 +89,21 @@ class HttpPool:
         self._connect_more()
 
     def submit_later(self, attempt: HttpAttempt, seconds: float) -> None:
-        """Send ``attempt`` in ``seconds``, to the exactness of the sweep."""
+        """Send ``attempt`` in ``seconds``, to the exactness of the sweep; let it end when its time is over before."""
         attempt.queue = self
-        self._pausing[attempt] = pause = _Pause(self, attempt, time.monotonic() + seconds)
+        until = min(time.monotonic() + seconds, attempt.ends_by)
+        self._pausing[attempt] = pause = _Pause(self, attempt, until)
         self.engine.sweep.watch(pause)
 
     def pause_is_over(self, attempt: HttpAttempt) -> None:
         """``attempt`` was to be sent later, and now is later."""
         self.engine.sweep.forget(self._pausing.pop(attempt))
         attempt.queue = None
-        self.submit(attempt)
+        if time.monotonic() < attempt.ends_by:
+            self.submit(attempt)
+        else:
+            attempt.fail(ReadTimeout(f"{self.origin} took the request at no time"))
+            self._forget_if_empty()
 
     def withdraw(self, attempt: HttpAttempt, error: Exception | None = None) -> None:
         """``attempt`` waits no longer: for too long already, unless ``error`` says why."""

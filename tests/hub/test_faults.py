@@ -6,6 +6,7 @@ again, or its place in a pool stays taken.
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import socket
 from collections.abc import Callable, Iterator
@@ -14,8 +15,10 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from skitai import was
+from skitai.errors import ConnectTimeout, PeerClosed
 from skitai.hub.site import Site
 from skitai.net import logs
 from skitai.was import _clusters, _engine
@@ -238,6 +241,11 @@ EXPIRES = [
 ]
 
 
+def slowly(*args: Any) -> Any:
+    gevent.sleep(0.6)
+    raise ConnectTimeout("never mind")
+
+
 @pytest.mark.parametrize(("kind", "hop"), EXPIRES)
 def test_a_deadline_whose_end_raises_is_the_end_all_the_same(
     running: Running, monkeypatch: pytest.MonkeyPatch, kind: str, hop: str
@@ -254,13 +262,14 @@ def test_a_deadline_whose_end_raises_is_the_end_all_the_same(
             }
             broken = inject(monkeypatch, hop)
             if kind == "ws":  # whose opening has another deadline, which the connecting greenlet waits for
-                monkeypatch.setattr("skitai.was._ws_pool.connect_with", lambda *args: gevent.sleep(1))
+                monkeypatch.setattr("skitai.was._ws_pool.connect_with", slowly)
             result = calls[kind]().getwait(PATIENCE)
         finally:
             wasc.configure(connect_time=5.0)
     assert broken.calls == 1
     assert result.code == 731 and isinstance(result.error, Injected)
     assert "injected" in running.app_text()
+    until(lambda: not _engine.current().ws_pools)
 
 
 @pytest.mark.parametrize("kind", ["http2", "grpc"])
@@ -312,7 +321,6 @@ def test_a_body_that_raises_ends_its_call(running: Running, kind: str, error: Ba
 
 def test_a_body_whose_own_connection_fails_is_told_apart(running: Running) -> None:
     """PeerClosed of a generator speaks of the connection that the generator reads."""
-    from skitai.errors import PeerClosed
 
     def pieces() -> Iterator[bytes]:
         yield b"one"
@@ -359,6 +367,7 @@ SERVED = [
     ("http1", "hub.wsgi:WsgiHandler.accept"),
     ("http1", "hub.exchange:Http1Exchange.respond"),
     ("http1", "hub.http1:Http1Session.finished"),
+    ("http1", "hub.exchange:Exchange._log"),
     ("post1", "hub.http1:Http1Session._next_of_body"),
     ("post1", "hub.http1:Http1Session._begin_body"),
     ("http2", "hub.http2:Http2Session.receive"),
@@ -366,6 +375,8 @@ SERVED = [
     ("http2", "hub.server:Server._dispatch"),
     ("http2", "hub.wsgi:WsgiHandler.accept"),
     ("http2", "hub.http2_exchange:Http2Exchange.respond"),
+    ("http2", "hub.http2:Http2Session.finished"),
+    ("http2", "hub.exchange:Exchange._log"),
     ("post2", "hub.http2_body:Http2Body.receive"),
     ("post2", "hub.http2_body:Http2Body.begin"),
     ("post2", "hub.http2_body:Http2Body.end"),
@@ -394,6 +405,8 @@ def ask(kind: str, server: Running) -> str:
             return str(client.read().status)
         except (AssertionError, ConnectionError):
             return "closed"
+        finally:
+            client.close()
     if kind == "ws":
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as sock:
             try:
@@ -428,7 +441,7 @@ def test_a_hop_of_the_server_that_raises(
     broken = inject(monkeypatch, hop)
     ended = ask(kind, running)
     assert broken.calls == 1
-    assert ended != good or hop.endswith("finished")
+    assert ended != good or hop.endswith(("finished", "_log"))  # which come behind the answer
     assert "injected" in running.app_text() + running.messages_text()
     assert [ask(each, running) for each in ("http1", "post1", "http2", "post2", "ws", "ws2")] == [
         "200", "200", "200", "200", "answered", "answered",
@@ -496,3 +509,42 @@ def logs_of_sweep() -> set[Any]:
     from skitai.net.timers import sweep
 
     return sweep._watched
+
+
+def test_a_session_that_raises_does_not_keep_the_server_from_stopping(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = running.connect()
+    assert client.request().status == 200
+    broken = inject(monkeypatch, "hub.http1:Http1Session.drain")
+    running.server.stop(1.0)
+    assert broken.calls == 1 and running.server.connections == 0
+
+
+def test_a_cancel_while_an_answer_is_decoded_ends_that_call_alone(serve: Any) -> None:
+    """Its connection carries another call by then."""
+    packed = gzip.compress(bytes(60_000_000))
+    go_on = Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        is_packed = environ["PATH_INFO"] == "/packed"
+        start_response("200 OK", [("Content-Encoding", "gzip")] if is_packed else [])
+        if not is_packed:
+            go_on.wait(PATIENCE)
+        return [packed if is_packed else b"plain"]
+
+    server = serve(app)
+    at = f"http://127.0.0.1:{server.port}"
+    wasc.configure(connections=1, decode_ratio=100_000)
+    try:
+        decoded, other = was.get(f"{at}/packed"), was.get(f"{at}/plain")
+        (pool,) = _engine.current().pools.values()
+        until(lambda: any(each._uses == 2 for each in pool._open))  # type: ignore[union-attr]
+        assert not decoded.is_done
+        decoded.cancel()
+        assert decoded.getwait(PATIENCE).code == 706
+        go_on.set()
+        assert other.getwait(PATIENCE).data == b"plain"
+    finally:
+        wasc.configure(connections=1_000, decode_ratio=1_000)
+        _engine.current().close()

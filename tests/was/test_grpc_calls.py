@@ -13,7 +13,16 @@ import pytest
 import trustme
 
 from skitai import was
-from skitai.errors import CallEnded, GrpcCallFailed, GrpcCode, GrpcError, OperationTimeout, RequestFailed, UnknownAlias
+from skitai.errors import (
+    CallCancelled,
+    CallEnded,
+    GrpcCallFailed,
+    GrpcCode,
+    GrpcError,
+    OperationTimeout,
+    RequestFailed,
+    UnknownAlias,
+)
 from skitai.settings import Limits
 from skitai.was import _engine
 from skitai.was._context import wasc
@@ -231,6 +240,31 @@ def test_leaving_a_stream_early_cancels_it(stub: Any, told: Path) -> None:
     assert features.result.grpc_status is GrpcCode.CANCELLED
     until(told.exists)
     told.unlink()
+    assert streams() == 0
+
+
+def test_a_cancelled_call_is_cancelled_at_the_server(stub: Any, told: Path) -> None:
+    """Its code is that of every cancelled call, its status what grpcio's own client says."""
+    request = stub.GetFeature(point(5))
+    assert stub.GetFeature(point(7)).getwait(5).data.name == "7"  # it has begun with the one before as well
+    request.cancel()
+    result = request.getwait(5)
+    assert (result.status, result.code, result.grpc_status) == (2, 706, GrpcCode.CANCELLED)
+    assert isinstance(result.error, CallCancelled)
+    until(told.exists)
+    told.unlink()
+    request.cancel()  # of what is over: nothing
+    assert request.getwait().code == 706 and streams() == 0
+
+
+def test_a_call_that_waits_is_cancelled_too(peers: Peers) -> None:
+    """For its connection, or for a free place on one."""
+    requests = [was.grpc(peers(lambda link: link.wait_for_close()).url("/routeguide.RouteGuide")).GetFeature(point(1))]
+    requests += [was.grpc(requests[0].call.uri.rpartition("/")[0]).GetFeature(point(1)) for _ in range(3)]
+    for request in requests:
+        request.cancel()
+    results = [request.getwait(5) for request in requests]
+    assert {(result.code, result.grpc_status) for result in results} == {(706, GrpcCode.CANCELLED)}
     assert streams() == 0
 
 
